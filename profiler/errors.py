@@ -19,3 +19,7 @@ class JournalError(ProfilerError):
 
 class JournalFullError(JournalError):
     """The queue before the journal is full: send the same batch again later."""
+
+
+class SinkError(ProfilerError):
+    """Whoever takes the verdicts cannot take them now; they are offered again."""

@@ -69,6 +69,7 @@ class Event(IntEnum):
     ENVELOPE = 32  # sender, size and recipients of a transaction (queue manager)
     CLOSED = 33  # the transaction has left the queue
     PARDON = 34  # a delisting: what was bad up to this time no longer counts
+    NAMED = 35  # what our own resolver says of the reverse name
 
 
 class Reason(IntEnum):

@@ -1,0 +1,1 @@
+"""Verdicts to listings: what is published, since when, why, and until when."""

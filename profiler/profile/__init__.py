@@ -1,0 +1,1 @@
+"""One address's summary: the table of profiles, its checkpoints."""
