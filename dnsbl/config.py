@@ -146,6 +146,8 @@ def _set_from_environment(values: dict[str, Any], name: str, text: str) -> None:
     target = values
     if section in _SECTIONS and key:
         target = values.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise ConfigError(f"configuration: {section} = {target!r}: a table [{section}] is needed")
         owner: type[msgspec.Struct] = _SECTIONS[section]
     else:
         key, owner = name.removeprefix(ENVIRONMENT_PREFIX).lower(), Config
@@ -176,7 +178,27 @@ def _did_you_mean(word: str, known: list[str]) -> str:
     return f"; did you mean `{close[0]}`?" if close else f"; known keys: {', '.join(known)}"
 
 
+#: (section, key): the least that makes sense.
+_AT_LEAST = {
+    ("dns", "tcp_connections"): 1,
+    ("dns", "tcp_idle_seconds"): 0.1,
+    ("http", "batch_bytes"): 1024,
+    ("resolver", "timeout_seconds"): 0.1,
+    ("resolver", "concurrency"): 1,
+    ("listing", "brake_per_hour"): 0,
+    ("listing", "brake_per_network_hour"): 0,
+    ("intake", "queue_bytes"): 1024,
+    ("intake", "checkpoint_seconds"): 0.1,
+    ("intake", "rejudge_seconds"): 0.1,
+    ("intake", "dedupe_days"): 0,
+}
+
+
 def _check(config: Config, where: str) -> None:
+    for (section, key), least in _AT_LEAST.items():
+        value = getattr(getattr(config, section), key)
+        if not value >= least:
+            raise ConfigError(f"{where}: {section}.{key} = {value}: at least {least}")
     ports = {"dns.port": config.dns.port, "http.port": config.http.port, "flow.port": config.flow.port}
     for key, port in ports.items():
         if not 0 <= port <= 65535:

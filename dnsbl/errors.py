@@ -13,6 +13,10 @@ class ZoneError(DnsblError):
     """A zone file cannot be used; the message says which file and key, and what would be right."""
 
 
+class ListenError(DnsblError):
+    """A socket cannot be opened; the message says which, and which key chooses another."""
+
+
 class StoreError(DnsblError):
     """The store refuses: the name exists, is unknown, or the file is of another version."""
 

@@ -16,7 +16,7 @@ from profiler.classify.judge import REJUDGE_SLOTS, Judge, Verdict
 from profiler.errors import JournalError, SinkError
 from profiler.journal import MICROSECONDS, Entry, Journal
 from profiler.observation import Rows
-from profiler.profile.checkpoint import Checkpoints
+from profiler.profile.checkpoint import FOREIGN, OWN, Checkpoints
 from profiler.profile.record import Slots
 from profiler.profile.table import Table
 from profiler.sources.networks import DeclaredNetworks
@@ -27,9 +27,6 @@ READ_ENTRIES = 16
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 1.0
 FOLD_ROWS = 65_536
-#: Tier names, as the checkpoint keeps them.
-OWN = "own"
-FOREIGN = "foreign"
 
 Sink = Callable[[Sequence[Verdict]], None]
 
@@ -105,6 +102,8 @@ class Engine:
         self.offset = self._saved = self._checkpoints.load(self.profiles.tables)
         self.profiles.judge.recount(_now())
         self._pending: list[list[Verdict]] = []
+        #: How many rows of the entry after ``offset`` are folded: what goes wrong between slices counts none twice.
+        self._folded_rows = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -135,21 +134,22 @@ class Engine:
     def checkpoint(self) -> None:
         """Write a checkpoint now. Raises what the sink raises, or JournalError: the disk refuses."""
         self._deliver()
-        with self.lock:
-            self._checkpoints.save(self.profiles.tables, self.offset)
-            offset = self._saved = self.offset
-        self._journal.forget(offset, _now() - int(self._keep_keys_seconds * MICROSECONDS))
+        # Without the lock: only this thread changes the tables, and others may go on reading them.
+        self._checkpoints.save(self.profiles.tables, self.offset)
+        self._saved = self.offset
+        self._journal.forget(self._saved, _now() - int(self._keep_keys_seconds * MICROSECONDS))
 
     def _run(self) -> None:
         next_checkpoint = time.monotonic() + self._checkpoint_seconds
         next_rejudge = time.monotonic() + self._rejudge_seconds
+        more = True
         while not self._stop.is_set():
-            self._journal.appended.wait(POLL_SECONDS)
-            self._journal.appended.clear()
+            if not more:
+                self._journal.appended.wait(POLL_SECONDS)
+                self._journal.appended.clear()
             try:
                 self._deliver()
-                while self._fold_some() and not self._stop.is_set():
-                    pass
+                more = self._fold_some()
                 if time.monotonic() >= next_rejudge:
                     self._rejudge()
                     next_rejudge = time.monotonic() + self._rejudge_seconds
@@ -162,6 +162,9 @@ class Engine:
                 self.failure = str(error)
                 log.error("engine: %s", error)
                 self._stop.wait(RETRY_SECONDS)
+            except BaseException as error:
+                self.failure = f"the engine ended: {error!r}: start Vedette anew, and report this"
+                raise
 
     def _fold_some(self) -> bool:
         entries = self._journal.read(self.offset, READ_ENTRIES)
@@ -170,16 +173,18 @@ class Engine:
         return bool(entries)
 
     def _fold_entry(self, entry: Entry) -> None:
-        for start in range(0, len(entry.rows), FOLD_ROWS):
+        while True:
+            rows = entry.rows[self._folded_rows : self._folded_rows + FOLD_ROWS]
             with self.lock:
-                found = list(self.profiles.fold(entry.rows[start : start + FOLD_ROWS], own=entry.own, now=_now()))
+                self._pending += self.profiles.fold(rows, own=entry.own, now=_now())
+                self._folded_rows += len(rows)
+                is_done = self._folded_rows == len(entry.rows)
                 # Not before the last slice: a checkpoint between slices would count the first ones twice.
-                if start + FOLD_ROWS >= len(entry.rows):
-                    self.offset = entry.number
-            self._pending += found
+                if is_done:
+                    self.offset, self._folded_rows = entry.number, 0
             self._deliver()
-        if not len(entry.rows):
-            self.offset = entry.number
+            if is_done:
+                break
 
     def _deliver(self) -> None:
         # What the sink refuses waits here: no checkpoint says that it was done before it is.

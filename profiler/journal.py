@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
@@ -120,9 +120,11 @@ class Journal:
         """Queue a batch; the future is done when it is on the disk.
 
         Raises:
-            JournalFullError: too much waits to be written already. The future raises JournalError when the
-                disk refuses.
+            JournalFullError: too much waits to be written already.
+            JournalError: the journal is closed. The future raises it when the disk refuses.
         """
+        if not self._thread:
+            raise JournalError("the journal is closed: send this batch again when Vedette is up")
         packed = zstd.compress(batch.rows.tobytes(), ZSTD_LEVEL)
         with self._lock:
             if self._queued_bytes + len(packed) > self._queue_bytes and self._queued_bytes:
@@ -134,12 +136,12 @@ class Journal:
 
     def acknowledged(self, feed: str, key: bytes) -> Ack | None:
         """Return the acknowledgement that a batch got before, marked as duplicate, or None."""
-        with self._reader_lock:
+        with self._reading():
             return _acknowledged(self._reader, feed, key)
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """Return the entries that follow number ``after``, at most ``limit`` of them, in order."""
-        with self._reader_lock:
+        with self._reading():
             found = self._reader.execute(
                 "select number, feed, own, received, rows from journal "
                 "where number > ? and rows is not null order by number limit ?",
@@ -155,9 +157,17 @@ class Journal:
 
         To be called when a checkpoint holds what those rows said. ``before`` is in µs since 1970.
         """
-        with self._reader_lock, self._reader:
+        with self._reading(), self._reader:
             self._reader.execute("delete from journal where number <= ? and received < ?", (upto, before))
             self._reader.execute("update journal set rows = null where number <= ? and rows is not null", (upto,))
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._reader_lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise JournalError(f"the journal cannot be used: {error}; check the disk") from None
 
     def _write_forever(self) -> None:
         while True:

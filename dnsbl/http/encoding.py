@@ -94,7 +94,7 @@ class ZstdDecoder:
         """Yield the decoded pieces."""
         while data or (self._frame is not None and not self._frame.needs_input):
             if self._frame is None:
-                options = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_BYTES_LOG2}
+                options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_BYTES_LOG2}
                 self._frame = zstd.ZstdDecompressor(options=options)
             try:
                 piece = self._frame.decompress(data, PIECE_BYTES)

@@ -32,6 +32,11 @@ class Gate:
         self._tickets: set[Ticket] = set()
         self._feeds: Counter[str] = Counter()
 
+    @property
+    def bodies(self) -> int:
+        """How many bodies are being received."""
+        return len(self._tickets)
+
     @contextmanager
     def enter(self, feed: str) -> Iterator[Ticket]:
         """Take a place for a body of ``feed`` and give it back at the end.

@@ -44,10 +44,10 @@ def address_of(request: web.Request) -> Key:
 async def get_ip(request: web.Request) -> web.Response:
     """What is known of an address, as JSON, or as a page for who prefers that."""
     key = address_of(request)
-    report = await asyncio.to_thread(request.app[SERVICE].lookup, key)
     if best(request.headers.get("Accept"), (JSON, HTML)) == HTML:
-        response = address_page(request, key, report)
+        response = await address_page(request, key)
     else:
+        report = await asyncio.to_thread(request.app[SERVICE].lookup, key)
         response = web.Response(body=msgspec.json.encode(report), content_type=JSON)
     response.headers["Vary"] = "Accept"
     return response

@@ -1,13 +1,10 @@
 """The routes for people: the search box, an address's page with its delisting form, what a problem means."""
 
-import asyncio
-
 from aiohttp import web
 
 from dnsbl.http.auth import check_same_site
 from dnsbl.http.bodies import read_delist_form
 from dnsbl.http.ip import address_of, delist
-from dnsbl.http.keys import SERVICE
 from dnsbl.http.pages import address_page, meaning_page, search_page
 from dnsbl.http.problems import Kind, ProblemError
 from profiler.address import parse
@@ -34,7 +31,7 @@ async def get_search(request: web.Request) -> web.Response:
 async def get_address(request: web.Request) -> web.Response:
     """Why an address is listed, or that it is not."""
     key = address_of(request)
-    return address_page(request, key, await asyncio.to_thread(request.app[SERVICE].lookup, key))
+    return await address_page(request, key)
 
 
 async def post_form(request: web.Request) -> web.Response:
@@ -42,8 +39,7 @@ async def post_form(request: web.Request) -> web.Response:
     check_same_site(request.headers, request.host)
     key = address_of(request)
     outcome = await delist(request, key, await read_delist_form(request))
-    report = await asyncio.to_thread(request.app[SERVICE].lookup, key)
-    return address_page(request, key, report, outcome=outcome)
+    return await address_page(request, key, outcome=outcome)
 
 
 async def get_problem(request: web.Request) -> web.Response:

@@ -21,7 +21,8 @@ def share_of_bad(scene: Scene) -> Floats:
 
 def history(scene: Scene) -> Floats:
     """Weigh accepted messages in thirty days."""
-    return np.minimum(np.log1p(scene.columns["past_good"]), HISTORY_CEILING)
+    weight: Floats = np.minimum(np.log1p(scene.columns["past_good"]), HISTORY_CEILING)
+    return weight
 
 
 def cleanness(scene: Scene) -> Floats:

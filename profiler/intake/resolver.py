@@ -6,20 +6,26 @@ nothing: it is never counted as guilt. Everything is bounded: what does not fit 
 
 import asyncio
 import contextlib
+import ipaddress
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
+import aiodns
+import aiodns.error
 import numpy as np
+import pycares.errno
 
 from profiler.address import Key, is_reserved, parse
-from profiler.errors import AddressError
+from profiler.errors import AddressError, JournalError
 from profiler.observation import Event, Rows, Sign, empty
 from profiler.sources.fcrdns import MAX_NAMES, signs_of
 
 QUEUE_ADDRESSES = 10_000
 CACHE_ADDRESSES = 200_000
 CACHE_SECONDS = 6 * 3600
+_NOTHING_THERE = frozenset({pycares.errno.ARES_ENODATA, pycares.errno.ARES_ENOTFOUND})
+_TYPES = {"A": 1, "PTR": 12, "AAAA": 28}
 _KNOWN = int(Sign.RDNS_NONE | Sign.RDNS_UNVERIFIED | Sign.RDNS_VERIFIED)
 
 
@@ -43,7 +49,7 @@ class NameCollector:
     def __init__(
         self,
         resolver: Resolver,
-        deliver: Callable[[Rows], Awaitable[None]],
+        deliver: Callable[[Rows], Awaitable[None]],  # what it refuses with JournalError is asked again later
         *,
         concurrency: int,
         clock: Callable[[], float],
@@ -92,14 +98,13 @@ class NameCollector:
             key = await self._queue.get()
             try:
                 signs = await verify(self._resolver, key)
-            except LookupFailedError:
+                row = empty(1)
+                row["time"], row["event"], row["signs"] = int(self._clock() * 1e6), Event.NAMED, signs
+                row["ip_hi"], row["ip_lo"], row["count"] = *key, 1
+                await self._deliver(row)
+            except (LookupFailedError, JournalError):
                 self.failed += 1
                 self._asked.pop(key, None)
-                continue
-            row = empty(1)
-            row["time"], row["event"], row["signs"], row["count"] = int(self._clock() * 1e6), Event.NAMED, signs, 1
-            row["ip_hi"], row["ip_lo"] = key
-            await self._deliver(row)
 
 
 async def verify(resolver: Resolver, key: Key) -> Sign:
@@ -117,3 +122,34 @@ async def verify(resolver: Resolver, key: Key) -> Sign:
                     confirmed.append(name)
                     break
     return signs_of(key, confirmed, names)
+
+
+class AiodnsResolver:
+    """Asks the named servers with c-ares; an answer that there is nothing is an answer."""
+
+    def __init__(self, nameservers: Sequence[str], timeout_seconds: float) -> None:
+        self._resolver = aiodns.DNSResolver(nameservers=list(nameservers), timeout=timeout_seconds, tries=2)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._resolver.close()
+
+    async def names(self, address: str) -> list[str]:
+        """See :meth:`Resolver.names`."""
+        pointer = ipaddress.ip_address(address).reverse_pointer
+        return [record.data.dname for record in await self._ask(pointer, "PTR")]
+
+    async def addresses(self, name: str) -> list[str]:
+        """See :meth:`Resolver.addresses`."""
+        answers = await asyncio.gather(self._ask(name, "A"), self._ask(name, "AAAA"))
+        return [record.data.addr for records in answers for record in records]
+
+    async def _ask(self, name: str, kind: str) -> list[Any]:
+        try:
+            result = await self._resolver.query_dns(name, kind)
+        except aiodns.error.DNSError as error:
+            if error.args and error.args[0] in _NOTHING_THERE:
+                return []
+            raise LookupFailedError(f"{name} {kind}: {error}") from None
+        wanted = _TYPES[kind]
+        return [record for record in result.answer if record.type == wanted]

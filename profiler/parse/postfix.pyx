@@ -170,7 +170,7 @@ _REFUSALS = (
     (
         Reason.PROTOCOL,
         "pipelining|command not implemented|syntax error|bad syntax|protocol error|must issue|"
-        "need fully-qualified address|bad command|command rejected",
+        "need fully-qualified address|bad command",
     ),
     (Reason.GREYLIST, "try again|try later|retry later|deferred"),
 )
@@ -939,7 +939,8 @@ cdef int queue_manager(State *s, const Line *line, Text at, Text end) noexcept n
         return UNDERSTOOD
     row.queue = queue_hash(s, line, at, stop)
     row.sender = domain_hash(s, start, close)
-    found = take_number(found + 7, end, &row.bytes)
+    found = take_number(found + 7, end, &number)
+    row.bytes = number
     if starts(found, end, ", nrcpt=", 8):
         take_number(found + 8, end, &number)
         row.recipients = <uint16_t>number if number < 0xFFFF else 0xFFFF

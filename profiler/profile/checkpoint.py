@@ -19,6 +19,10 @@ else:
     from backports import zstd
 
 ZSTD_LEVEL = 1
+#: What our own feeds saw, and what feeds of others saw.
+OWN = "own"
+FOREIGN = "foreign"
+TIERS = (OWN, FOREIGN)
 _SCHEMA = (
     "create table if not exists profile_blocks "
     "(tier text, block integer, data blob not null, primary key (tier, block)) without rowid",
@@ -93,3 +97,14 @@ class Checkpoints:
         for tier, table in tables.items():
             table.mark_clean(changed[tier])
         return sum(map(len, changed.values()))
+
+
+def dump(data: Path) -> bytes:
+    """Return the bytes of all profiles of a stopped installation, by tier and address: equal data, equal bytes."""
+    tables = {tier: Table() for tier in TIERS}
+    checkpoints = Checkpoints(data, read_only=True)
+    try:
+        checkpoints.load(tables)
+    finally:
+        checkpoints.close()
+    return b"".join(tables[tier].profiles().tobytes() for tier in TIERS)

@@ -26,6 +26,8 @@ STANDING = np.dtype(
 )
 MAX_PROFILES = 1 << 26
 MAX_OPEN_TRANSACTIONS = 1 << 20
+#: How large the C structures are; test_table holds them equal to the dtypes.
+C_BYTES = {"profile": sizeof(Profile), "columns": sizeof(Columns), "standing": sizeof(Standing), "row": sizeof(Row)}
 
 cdef enum:
     PAGE_BITS = 12
@@ -258,13 +260,18 @@ cdef inline int bad(Profile *p, int kind, uint64_t n, int64_t time) noexcept nog
     return 1
 
 
-cdef int count_failure(Profile *p, Row *row) noexcept nogil:
+cdef inline bint is_pardoned(Profile *p, Row *row) noexcept nogil:
+    return p.pardoned and row.time // MINUTE <= p.pardoned
+
+
+cdef int count_failure(Profile *p, Row *row, bint by_user) noexcept nogil:
     # What speaks against the address; returns 1 where it may bring a verdict nearer.
     cdef uint64_t n = row.count
-    if p.pardoned and row.time // MINUTE <= p.pardoned:
+    if is_pardoned(p, row):
         return 0
     if row.event == REJECT or row.event == BOUNCE:
-        if is_bad(row):
+        # A known user's slips of the pen say nothing about the host that they write from.
+        if is_bad(row) and not by_user:
             return bad(p, F_BAD_RECIPIENT, n, row.time)
         if row.reason == CONTENT:
             return bad(p, F_BAD_CONTENT, n, row.time)
@@ -284,8 +291,8 @@ cdef int count_failure(Profile *p, Row *row) noexcept nogil:
     return 0
 
 
-cdef int count_row(Profile *p, Row *row) noexcept nogil:
-    # Fold one row; returns 1 where it may bring a verdict of bot nearer.
+cdef int count_row(Profile *p, Row *row, bint by_user) noexcept nogil:
+    # Fold one row; returns 1 where it may bring a verdict of bot nearer. ``by_user``: of an authenticated session.
     cdef int blamed = 0
     cdef uint64_t n = row.count
     if p.first == 0 or row.time < p.first:
@@ -301,7 +308,7 @@ cdef int count_row(Profile *p, Row *row) noexcept nogil:
         bitmap(p.helos, p, row.helo, row.time)
     if row.event == MESSAGE:
         p.messages = saturating(p.messages, n)
-        if row.signs & AUTHENTICATED:
+        if by_user:
             fast(p, F_SUBMITTED, n, row.time)
         else:
             fast(p, F_GOOD, n, row.time)
@@ -313,6 +320,8 @@ cdef int count_row(Profile *p, Row *row) noexcept nogil:
         ring(p, 0, n, row.time)
     elif row.event == FLOW:
         if row.proto == 6 and row.dport == 25:
+            if is_pardoned(p, row):
+                return 0
             fast(p, F_FLOW, n, row.time)
             slow(p, S_FLOW, n, row.time)
             blamed = bitmap(p.destinations, p, row.target, row.time)
@@ -325,7 +334,7 @@ cdef int count_row(Profile *p, Row *row) noexcept nogil:
     else:
         if row.event == REJECT and not row.queue:
             p.messages = saturating(p.messages, n)
-        blamed = count_failure(p, row)
+        blamed = count_failure(p, row, by_user)
     return blamed
 
 
@@ -392,6 +401,8 @@ cdef class Joins:
 
     def __cinit__(self, uint32_t capacity=MAX_OPEN_TRANSACTIONS):
         # Half a million open transactions a generation: more than the largest Postfix queue keeps active.
+        if capacity < 2 or capacity & (capacity - 1):
+            raise ValueError(f"{capacity} open transactions: a power of two is needed")
         self.capacity = capacity
         self.newest = <Open *>calloc(capacity, sizeof(Open))
         self.older = <Open *>calloc(capacity, sizeof(Open))
@@ -409,16 +420,16 @@ cdef class Joins:
         return &generation[at]
 
     cdef void open(self, uint64_t queue, uint64_t hi, uint64_t lo, uint64_t signs) noexcept nogil:
-        cdef Open *entry
+        cdef Open *entry = self.find(self.newest, queue)
         cdef Open *swapped
-        if self.used * 2 >= self.capacity:
-            swapped = self.older
-            self.older = self.newest
-            self.newest = swapped
-            memset(self.newest, 0, self.capacity * sizeof(Open))
-            self.used = 0
-        entry = self.find(self.newest, queue)
         if not entry.queue:
+            if self.used * 2 >= self.capacity:
+                swapped = self.older
+                self.older = self.newest
+                self.newest = swapped
+                memset(self.newest, 0, self.capacity * sizeof(Open))
+                self.used = 0
+                entry = self.find(self.newest, queue)
             self.used += 1
         entry.queue, entry.ip_hi, entry.ip_lo, entry.signs = queue, hi, lo, signs
 
@@ -444,11 +455,20 @@ cdef class Joins:
         return b"".join(parts + older + newest)
 
     def load(self, const unsigned char[::1] data):
-        """Take over what :meth:`dump` returned, into an empty instance."""
+        """Take over what :meth:`dump` returned, into an empty instance of at least that capacity.
+
+        Raises:
+            ValueError: the data is damaged.
+        """
         cdef Open entry
         cdef Open *place
         cdef Py_ssize_t at = 8
+        cdef Py_ssize_t count = (data.shape[0] - 8) // <Py_ssize_t>sizeof(Open)
         cdef uint32_t older = int.from_bytes(bytes(data[4:8]), "little")
+        if data.shape[0] != 8 + count * <Py_ssize_t>sizeof(Open) or older > count:
+            raise ValueError("damaged open transactions")
+        if max(<Py_ssize_t>older, count - older) * 2 > self.capacity:
+            raise ValueError(f"{count} open transactions do not fit {self.capacity} places")
         while at < data.shape[0]:
             memcpy(&entry, &data[at], sizeof(Open))
             place = self.find(self.older if older else self.newest, entry.queue)
@@ -474,14 +494,14 @@ cdef class Table:
     cdef readonly uint64_t folded, unjoined, reserved, overflowed
     cdef uint32_t limit
 
-    def __cinit__(self, uint32_t limit=MAX_PROFILES):
+    def __cinit__(self, uint32_t limit=MAX_PROFILES, uint32_t open_transactions=MAX_OPEN_TRANSACTIONS):
         self.limit = limit
         self.index_bits = 12
         self.index = <uint32_t *>calloc(1 << self.index_bits, 4)
         if not self.index:
             raise MemoryError
         self.seed = secrets.randbits(64)
-        self.joins = Joins()
+        self.joins = Joins(open_transactions)
 
     def __dealloc__(self):
         cdef uint32_t i
@@ -616,8 +636,10 @@ cdef class Table:
         cdef Open *client
         cdef uint64_t hi, lo
         cdef uint32_t *mark
+        cdef bint by_user
         for i in range(start, stop):
             row = &rows[i]
+            by_user = row.signs & AUTHENTICATED
             hi, lo = row.ip_hi, row.ip_lo
             if row.queue:
                 if row.signs & OPENS:
@@ -628,9 +650,13 @@ cdef class Table:
                         self.unjoined += 1
                         continue
                     hi, lo = client.ip_hi, client.ip_lo
+                    by_user = client.signs & AUTHENTICATED
                     if row.event == CLOSED:
                         client.ip_hi = client.ip_lo = 0
                         continue
+                elif row.event == REJECT:
+                    client = self.joins.client(row.queue)
+                    by_user = client and client.signs & AUTHENTICATED
             if hi:
                 lo = 0
             if is_reserved(hi, lo) or row.time <= 0:
@@ -651,7 +677,7 @@ cdef class Table:
                 pardon(self.at(<uint32_t>slot), row.time)
             elif row.event == NAMED:
                 statement(&self.at(<uint32_t>slot).rdns, row.signs & RDNS_BITS, row.time)
-            elif count_row(self.at(<uint32_t>slot), row):
+            elif count_row(self.at(<uint32_t>slot), row, by_user):
                 mark[1] = self.stamp
         return stop
 
@@ -688,9 +714,12 @@ cdef class Table:
 
     def ensure(self, uint64_t hi, uint64_t lo):
         """Return the slot of an address, made empty if missing; MemoryError if the table is full."""
+        cdef uint32_t used = self.used
         cdef int64_t slot = self.obtain(hi, 0 if hi else lo)
         if slot < 0:
             raise MemoryError("the table of profiles is full")
+        if self.used > used:
+            self.dirty[slot >> BLOCK_BITS] = 1
         return slot
 
     def columns(self, const uint32_t[::1] slots, int64_t now):

@@ -1,5 +1,6 @@
 """The pages for people: templates, the style sheet, and how they are rendered. No script, no outside asset."""
 
+import asyncio
 import hashlib
 from importlib.resources import files
 
@@ -10,9 +11,10 @@ from aiohttp import web
 from dnsbl.http.auth import is_own_address
 from dnsbl.http.bodies import REASON_CHARACTERS
 from dnsbl.http.keys import SERVICE
-from dnsbl.http.pages.view import Report, view
+from dnsbl.http.pages.view import AddressView, view
 from dnsbl.http.problems import KINDS_BY_SLUG, Meaning, ProblemError
-from dnsbl.service import question_of
+from dnsbl.listing.codes import Layer
+from dnsbl.service import Service, question_of
 from profiler.address import Key
 
 _ROOM = files(__name__)
@@ -40,16 +42,13 @@ def search_page(request: web.Request, *, mistake: str = "", status: int = 200) -
     return _render(request, "search.html", status, mistake=mistake, remote=request.remote or "")
 
 
-def address_page(
-    request: web.Request, key: Key, report: Report, *, outcome: dict[str, object] | None = None
-) -> web.Response:
+async def address_page(request: web.Request, key: Key, *, outcome: dict[str, object] | None = None) -> web.Response:
     """Return the page of an address; ``outcome`` is that of a delisting just done."""
-    questions = [question_of(key, zone.origin) for zone in request.app[SERVICE].live.zones]
     return _render(
         request,
         "address.html",
         200,
-        view=view(key, report, questions),
+        view=await asyncio.to_thread(_look, request.app[SERVICE], key),
         own=is_own_address(request.remote, request.headers, key),
         outcome=outcome,
         reason_characters=REASON_CHARACTERS,
@@ -80,6 +79,12 @@ async def get_style(_request: web.Request) -> web.Response:
         charset="utf-8",
         headers={"Cache-Control": f"public, max-age={STYLE_CACHE_SECONDS}, immutable"},
     )
+
+
+def _look(service: Service, key: Key) -> AddressView:
+    questions = [question_of(key, zone.origin) for zone in service.live.zones]
+    by_hand = any(listing.layer is Layer.OPERATOR for listing in service.listings.of(key.unit()))
+    return view(key, service.lookup(key), questions, by_hand=by_hand)
 
 
 def _render(request: web.Request, name: str, status: int, **context: object) -> web.Response:

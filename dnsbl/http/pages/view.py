@@ -72,11 +72,10 @@ _MINUS = "\u2212"
 
 
 class ListingView(NamedTuple):
-    """One zone's answer, with the exact DNS question."""
+    """One answer, with the exact DNS questions that are given it."""
 
-    zone: str
-    question: str
     answer: str
+    questions: list[str]
     since: str
     expires: str
     reason: str
@@ -118,23 +117,25 @@ class AddressView(NamedTuple):
     can_delist: bool
 
 
-def view(key: Key, report: Report, questions: Sequence[str]) -> AddressView:
-    """Return what the page says of ``key``; ``questions`` are the names to ask the zones for."""
+def view(key: Key, report: Report, questions: Sequence[str], *, by_hand: bool) -> AddressView:
+    """Return what the page says of ``key``.
+
+    ``questions`` are the names to ask the zones for; ``by_hand``: the operator listed it.
+    """
     classes = [name for name in CLASSES if name in report["classes"]]
     words = [CLASSES[name] for name in classes] or [LISTED if report["listings"] else CLEAN]
-    by_hand = any(one["class"] == "operator" and one["ended"] is None for one in report["history"])
     return AddressView(
         ip=str(key),
         tone=words[0].tone,
         sentence=f"{key} {' and '.join(word.says for word in words)}.",
         confidence=_confidence(report) if classes else "",
-        listings=[_listing(one) for one in report["listings"]],
+        listings=_listings(report["listings"]),
         questions=questions,
         evidence=list(_tables(report)),
         profile=list(_numbers(report["profile"])),
         network=list(_numbers(report["network"])),
         clears=list(_clears(report, words, by_hand)),
-        history=[_past(one) for one in report["history"] if one["ended"] is not None],
+        history=[_past(one) for one in report["history"]],
         can_delist=by_hand or "bot" in classes,
     )
 
@@ -161,15 +162,16 @@ def _clears(report: Report, words: Sequence[Word], by_hand: bool) -> Iterator[st
         yield CLEAN.clears
 
 
-def _listing(one: Report) -> ListingView:
-    return ListingView(
-        zone=one["zone"].rstrip("."),
-        question=one["question"],
-        answer=one["code"],
-        since=_time(one["since"]) or "declared",
-        expires=_time(one["expires"]) or "when its reasons fade",
-        reason=one["reason"],
-    )
+def _listings(rows: Sequence[Report]) -> list[ListingView]:
+    """Return the answers, those of several zones that say the same together."""
+    found: dict[tuple[str, ...], ListingView] = {}
+    for one in rows:
+        same = (one["code"], one["reason"], str(one["since"]), str(one["expires"]))
+        if same not in found:
+            expires = _time(one["expires"]) or ("when its reasons fade" if one["since"] else "with the declaration")
+            found[same] = ListingView(one["code"], [], _time(one["since"]), expires, one["reason"])
+        found[same].questions.append(one["question"])
+    return list(found.values())
 
 
 def _tables(report: Report) -> Iterator[Table]:

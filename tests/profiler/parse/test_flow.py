@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from profiler.address import Key, parse
 from profiler.keyed import keyed_hash
 from profiler.observation import OBSERVATION, Event, Reason
-from profiler.parse.flow import EXPORTER_TEMPLATES_MAX, FlowParser
+from profiler.parse.flow import EXPORTER_TEMPLATES_MAX, TEMPLATES_MAX, FlowParser
 from profiler.parse.registry import REJECTED_KEPT, Context, Parsed
 
 KEY = bytes(range(16))
@@ -231,6 +232,13 @@ def test_the_usual_counter_wins_over_its_stand_in_wherever_it_stands() -> None:
     assert [row["bytes"], row["packets"]] == [22, 44]
 
 
+def test_of_a_field_that_is_repeated_the_first_counts() -> None:
+    body = v4("192.0.2.8") + v4("192.0.2.9") + struct.pack(">II", 11, 22)
+    fields = (SRC4, SRC4, BYTES, BYTES)
+    row = one(parser().datagram(v9(set_of(0, definition(256, *fields)), set_of(256, body)), EXPORTER))
+    assert [source(row), row["bytes"]] == ["192.0.2.8", 11]
+
+
 def test_enterprise_fields_and_variable_lengths_are_stepped_over() -> None:
     fields = (SRC4, (8, 65535, 29305), DPORT, (82, 65535), (2, 2, 9), PACKETS)
     long = b"x" * 300
@@ -328,6 +336,16 @@ def test_templates_are_bounded_and_the_oldest_that_is_not_repeated_goes() -> Non
     assert [flows.templates, flows.templates_dropped] == [EXPORTER_TEMPLATES_MAX, 1]
     kept = [len(flows.datagram(v9(set_of(number, basic())), EXPORTER).rows) for number in (256, 257, 258, 60_000)]
     assert kept == [1, 0, 1, 1]
+
+
+def test_templates_of_all_exporters_are_bounded() -> None:
+    flows = parser()
+    for number in range(TEMPLATES_MAX // EXPORTER_TEMPLATES_MAX + 1):
+        flows.datagrams(
+            (v9(set_of(0, definition(256 + index, SRC4))), bytes([192, 0, 2, number]))
+            for index in range(EXPORTER_TEMPLATES_MAX)
+        )
+    assert [flows.templates, flows.templates_dropped] == [TEMPLATES_MAX, EXPORTER_TEMPLATES_MAX]
 
 
 def test_malformed_set_ends_its_datagram_alone() -> None:
@@ -554,7 +572,7 @@ def ethernet(packet: bytes, tags: bytes = b"") -> bytes:
     return bytes(12) + tags + kind + packet + b"pad"
 
 
-FRAMES = {
+FRAMES: dict[int, Callable[[bytes], bytes]] = {
     1: ethernet,
     0: lambda packet: struct.pack("<I", 2) + packet,
     101: lambda packet: packet,
@@ -574,7 +592,7 @@ def pcap(*frames: bytes, link: int = 1, order: str = ">", magic: int = 0xA1B2C3D
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("magic", [0xA1B2C3D4, 0xA1B23C4D])
 @pytest.mark.parametrize("wrap", [ip4, ip6])
-def test_pcap_of_each_link_type(link: int, order: str, magic: int, wrap) -> None:  # type: ignore[no-untyped-def]
+def test_pcap_of_each_link_type(link: int, order: str, magic: int, wrap: Callable[[bytes], bytes]) -> None:
     frames = [FRAMES[link](wrap(udp(datagram))) for datagram in (v5(v5_record()), v5(v5_record("192.0.2.6")))]
     whole = pcap(*frames, link=link, order=order, magic=magic)
     for size in (1, 37, 10_000):
@@ -590,7 +608,8 @@ def test_pcap_tells_exporters_apart_by_address_and_port() -> None:
     parsed = feed(
         pcap(
             ethernet(ip4(udp(template)), tags), ethernet(ip4(udp(data)), tags),
-            ethernet(ip4(udp(data, sport=2001))), ethernet(ip4(udp(data), src="10.9.9.7")), ethernet(ip6(udp(data))),
+            ethernet(ip4(udp(data, sport=2001))), ethernet(ip4(udp(data), src="10.9.9.7")),
+            ethernet(ip6(udp(data))),
         ),
         13,
     )  # fmt: skip
