@@ -76,13 +76,6 @@ class Publisher:
         except StoreError as error:
             raise SinkError(str(error)) from error
 
-    def add(self, network: IPNetwork, reason: str, now: int, expires: int = 0) -> Listing:
-        """List a prefix by hand. ListingRefusedError, saying why, if it must never be listed."""
-        check_listable(network, self._never)
-        listing = Listing(str(network), Layer.OPERATOR, reason, now, expires=expires, confidence=1.0)
-        self._publish([listing], [], now)
-        return listing
-
     def end(self, network: IPNetwork, layers: Iterable[Layer], why: str, now: int) -> list[str]:
         """End the listings of exactly this prefix in ``layers``; return the names of those that it left."""
         wanted = set(layers)

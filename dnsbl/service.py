@@ -24,7 +24,7 @@ from dnsbl.config import Config
 from dnsbl.errors import ConfigError, StoreError
 from dnsbl.listing.codes import Layer
 from dnsbl.listing.place import network_of
-from dnsbl.listing.store import Listing, ListingStore
+from dnsbl.listing.store import ListingStore
 from dnsbl.publisher import Publisher
 from dnsbl.registry import Feed, Principal, Registry
 from dnsbl.zone.live import LiveZones
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 HASH_KEY_FILE = "hash.key"
 LOCK_FILE = "vedette.lock"
+#: Who asks, when it is the operator.
+OPERATOR = "operator"
 #: The journal's own feed, for what Vedette itself has to say: delistings, names that its resolver found.
 INTERNAL_FEED = "vedette:internal"
 OUTSIDE = "the address lies outside the networks that this feed may speak about"
@@ -243,29 +245,22 @@ class Service:
 
     # Listings
 
-    def listing_add(self, network: IPNetwork, reason: str, expires: int = 0) -> Listing:
-        """List a prefix by hand. ListingRefusedError, saying why, if it must never be listed."""
-        return self.publisher.add(network, reason, int(time.time()), expires)
-
-    def listing_remove(self, network: IPNetwork, reason: str) -> list[str]:
-        """End the hand-made and the bot listing of exactly this prefix; return what it left."""
-        if network.num_addresses == 1 or network.prefixlen == network_of(key_of(network.network_address)).prefixlen:
-            return self._forgive(key_of(network.network_address), reason)
-        return self.publisher.end(network, [Layer.OPERATOR], reason, int(time.time()))
-
     def delist(self, key: Key, *, by: str, reason: str) -> dict[str, Any]:
         """Take an address off as a bot and forgive what it did up to now. Durable when it returns.
+
+        What the operator listed by hand only the operator (``by`` is :data:`OPERATOR`) takes off.
 
         Raises:
             JournalError: the disk refuses.
         """
-        return {"ip": str(key), "delisted": self._forgive(key, f"delisted by {by}: {reason}"), "by": by}
+        layers = [Layer.BOT, Layer.OPERATOR] if by == OPERATOR else [Layer.BOT]
+        return {"ip": str(key), "delisted": self._forgive(key, layers, f"delisted by {by}: {reason}"), "by": by}
 
-    def _forgive(self, key: Key, why: str) -> list[str]:
+    def _forgive(self, key: Key, layers: Sequence[Layer], why: str) -> list[str]:
         pardoned = self.pardon(key)
-        layers = self.publisher.end(network_of(key.unit()), [Layer.BOT, Layer.OPERATOR], why, int(time.time()))
+        left = self.publisher.end(network_of(key.unit()), layers, why, int(time.time()))
         pardoned.result()
-        return layers
+        return left
 
     def pardon(self, key: Key) -> Future[Ack]:
         """Journal that what was bad about an address up to now no longer counts, so that a replay forgives too."""

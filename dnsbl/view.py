@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dnsbl.listing.codes import MTA_TRUST_LEVELS, Layer
+from dnsbl.listing.codes import LAYER_NAMES, MTA_TRUST_LEVELS, Layer
 from dnsbl.listing.store import Listing
 from dnsbl.zone.zone import Zone
 from profiler.address import Key
@@ -67,10 +67,11 @@ def address(
         "network": network(declaration),
         "history": [
             {
-                "class": listing.layer.name.lower(),
+                "layer": LAYER_NAMES[listing.layer],
                 "since": timestamp(listing.since),
                 "ended": timestamp(listing.ended or 0),
-                "why": listing.ended_why,
+                # What a person wrote after the colon is the operator's to read.
+                "why": (listing.ended_why or "").partition(":")[0],
             }
             for listing in history
         ],
@@ -101,6 +102,7 @@ def _listed(answer: Answered, listings: Sequence[Listing]) -> list[dict[str, Any
             rows.append(
                 {
                     "zone": answer.zone.origin,
+                    "layer": LAYER_NAMES[given.layer],
                     "code": text,
                     "since": timestamp(listing.since) if listing else None,
                     "expires": timestamp(listing.expires) if listing else None,

@@ -61,12 +61,15 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         """Run; end the process with the exit status that the module describes."""
         try:
-            status = super().main(*args, standalone_mode=False, **extra)
+            status = super().main(*args, **extra | {"standalone_mode": False})
         except click.Abort:
             status = INTERRUPTED
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            status = UNUSABLE
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "vedette"
             status = _tell(f"{error.format_message()} See `{where} --help`.", UNUSABLE)

@@ -20,4 +20,6 @@ def command(config: Config, output: str) -> None:
     if output == JSON:
         echo_json(config)
     else:
-        click.echo(f"the configuration can be used: {len(zones)} zones under {config.origin}, data in {config.data}")
+        click.echo(
+            f"the configuration can be used: {len(zones)} zones under {config.origin}, data in {config.data}"
+        )

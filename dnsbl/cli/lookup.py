@@ -64,9 +64,11 @@ def _ask_or_read(config: Config, key: Key) -> dict[str, Any]:
 
 def _tell(report: dict[str, Any]) -> None:
     classes = " and ".join(report["classes"]) or "unknown"
-    click.echo(f"{report['ip']}: {classes}, confidence {report['confidence']:.1%}")
+    click.echo(f"{report['ip']}: {classes}, confidence {report['confidence']}")
     for listing in report["listings"]:
-        click.echo(f"  listed in {listing['zone']} as {listing['code']} since {listing['since']}: {listing['reason']}")
+        click.echo(
+            f"  listed in {listing['zone']} as {listing['code']} since {listing['since']}: {listing['reason']}"
+        )
     if not report["listings"]:
         click.echo("  not listed" + (" (held by the brake)" if report.get("held") else ""))
     for item in report["evidence"]:

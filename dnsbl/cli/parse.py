@@ -27,7 +27,7 @@ def command(file: str, format_name: str, timezone: str, output: str) -> None:
     with closing(LogFile(file)) as log:
         parser = open_parser(format_name, log.context(timezone))
         joiner = Joiner()
-        for chunk in log.chunks():
+        for chunk in log.chunks(live=True):
             _echo(parser.feed(chunk), joiner, output)
         _echo(parser.feed(b"", final=True), joiner, output)
 
@@ -41,7 +41,9 @@ def _echo(parsed: Parsed, joiner: Joiner, output: str) -> None:
         else:
             rest = " ".join(f"{name}={value}" for name, value in line.items() if name not in _LEADING)
             reason = f" {line['reason']}" if "reason" in line else ""
-            click.echo(f"{line['line']}: {line['time']} {line['ip'] or '-'} {line['event']}{reason} {rest}".rstrip())
+            click.echo(
+                f"{line['line']}: {line['time']} {line['ip'] or '-'} {line['event']}{reason} {rest}".rstrip()
+            )
 
 
 def _in_order(parsed: Parsed, joiner: Joiner) -> Iterator[dict[str, object]]:

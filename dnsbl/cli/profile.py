@@ -1,5 +1,7 @@
 """``vedette profile``: the profiles as bytes."""
 
+import sys
+
 import click
 
 from dnsbl.cli.options import with_config
@@ -16,4 +18,4 @@ def command() -> None:
 @with_config
 def dump(config: Config) -> None:
     """Write all profiles of a stopped server to stdout, in binary: equal profiles give equal bytes."""
-    click.get_binary_stream("stdout").write(checkpoint.dump(config.data_path))
+    sys.stdout.buffer.write(checkpoint.dump(config.data_path))

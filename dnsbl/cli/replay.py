@@ -58,6 +58,6 @@ def _in_words(line: dict[str, object]) -> str:
     assert isinstance(evidence, list)
     says = "; ".join(item["says"] for item in evidence if item["class"] == line["class"] and item["weight"] > 0)
     return (
-        f"{line['time']} {line['ip']}: {line['was']} → {line['class']} ({line['confidence']:.1%}) after "
+        f"{line['time']} {line['ip']}: {line['was']} → {line['class']} (confidence {line['confidence']}) after "
         f"{line['messages']} messages, {line['observations']} observations{': ' if says else ''}{says}"
     )

@@ -1,6 +1,7 @@
 """Who asks, and what that lets them do: bearer tokens (RFC 6750), networks in scope, forms from our own pages."""
 
 import asyncio
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from aiohttp import web
 from dnsbl.http.keys import SERVICE
 from dnsbl.http.problems import Kind, ProblemError
 from dnsbl.registry import Principal
-from profiler.address import IPNetwork, Key, parse_network
+from profiler.address import IPNetwork, Key, key_of, parse_network
 
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 _CHALLENGE = 'Bearer realm="vedette"'
@@ -84,17 +85,19 @@ def intersection(wanted: Sequence[IPNetwork], scope: Sequence[IPNetwork]) -> lis
     return [one for one in found if not holds([other for other in found if other != one], one)]
 
 
+def remote_key(remote: str | None) -> Key | None:
+    """Return the address that a connection comes from, None if it has none."""
+    if remote is None:
+        return None
+    try:
+        return key_of(ipaddress.ip_address(remote.partition("%")[0]))
+    except ValueError:
+        return None
+
+
 def is_own_address(remote: str | None, headers: Mapping[str, str], key: Key) -> bool:
     """Whether the request comes straight from ``key``: it is the ``remote`` address and no proxy shows itself."""
-    if remote is None or any(name in headers for name in _PROXY_HEADERS):
-        return False
-    try:
-        network = parse_network(remote.partition("%")[0])
-    except ValueError:
-        return False
-    address = network.network_address
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address) == key.address())
+    return remote_key(remote) == key and not any(name in headers for name in _PROXY_HEADERS)
 
 
 def check_same_site(headers: Mapping[str, str], host: str) -> None:

@@ -35,12 +35,13 @@ _DIGEST_BYTES = 32
 class Intake:
     """One body on its way: compressed bytes in, rows out. Sans-io; one call at a time, from any thread."""
 
-    def __init__(self, feed: str, decoder: Decoder, parser: Parser, limit_bytes: int) -> None:
+    def __init__(self, decoder: Decoder, parser: Parser, limit_bytes: int, key: bytes | None) -> None:
         self._decoder = decoder
         self._parser = parser
         self._limit_bytes = limit_bytes
         self._taken_bytes = 0
-        self._content = hashlib.blake2b(feed.encode() + b"\0", digest_size=_DIGEST_BYTES)
+        self._key = key
+        self._content = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         self._parts: list[Rows] = []
         self.held_bytes = 0
         self.records = 0
@@ -57,7 +58,8 @@ class Intake:
             self._taken_bytes += len(piece)
             if self._taken_bytes > self._limit_bytes:
                 raise too_large(self._limit_bytes)
-            self._content.update(piece)
+            if self._key is None:
+                self._content.update(piece)
             self._parse(piece, final=False)
 
     def finish(self) -> Rows:
@@ -66,9 +68,10 @@ class Intake:
         self._parse(b"", final=True)
         return np.concatenate(self._parts) if self._parts else empty()
 
-    def content_key(self) -> bytes:
-        """Return a key that equal content of the same feed has too, however it was compressed."""
-        return b"content:" + self._content.digest()
+    @property
+    def key(self) -> bytes:
+        """The key that was given, or one that equal content has too, however it was compressed."""
+        return self._key or b"content:" + self._content.digest()
 
     def _parse(self, piece: bytes, *, final: bool) -> None:
         try:
@@ -98,13 +101,13 @@ async def post_batch(request: web.Request) -> web.Response:
                 pass
             return _accepted(earlier)
         parser = request.app[SERVICE].open_parser(feed, request.content_type)
-        intake = Intake(feed.name, decoder, parser, limit_bytes)
+        intake = Intake(decoder, parser, limit_bytes, key)
         async for data in _steps(request, limit_bytes):
             await asyncio.to_thread(intake.take, data)
             request.app[GATE].hold(ticket, intake.held_bytes)
         rows = await asyncio.to_thread(intake.finish)
         ack = await request.app[SERVICE].append(
-            feed, key or intake.content_key(), rows, intake.records, intake.rejected, intake.rejected_count
+            feed, intake.key, rows, intake.records, intake.rejected, intake.rejected_count
         )
     return _accepted(ack)
 
@@ -148,20 +151,22 @@ async def _acknowledged(request: web.Request, feed: Feed, key: bytes | None) -> 
 
 async def _steps(request: web.Request, limit_bytes: int) -> AsyncIterator[bytes]:
     """Yield the body as it arrives, in steps large enough to be worth a thread."""
-    gathered = bytearray()
-    received_bytes = 0
+    gathered: list[bytes] = []
+    gathered_bytes = received_bytes = 0
     clock = asyncio.get_running_loop().time
     deadline = clock() + BODY_SECONDS
     while data := await _read(request, min(deadline, clock() + STALL_SECONDS)):
         received_bytes += len(data)
         if received_bytes > limit_bytes:
             raise too_large(limit_bytes)
-        gathered += data
-        if len(gathered) >= STEP_BYTES:
-            yield bytes(gathered)
+        gathered.append(data)
+        gathered_bytes += len(data)
+        if gathered_bytes >= STEP_BYTES:
+            yield b"".join(gathered)
             gathered.clear()
+            gathered_bytes = 0
     if gathered:
-        yield bytes(gathered)
+        yield b"".join(gathered)
 
 
 async def _read(request: web.Request, deadline: float) -> bytes:

@@ -16,6 +16,7 @@ from dnsbl.http.auth import (
     holds,
     is_own_address,
     principal_of,
+    remote_key,
     scope_of,
 )
 from dnsbl.http.bodies import DelistRequest, read_delist_json
@@ -28,9 +29,11 @@ from dnsbl.registry import Principal
 from profiler.address import Key, parse, parse_network
 from profiler.errors import AddressError
 
-#: Delistings by whose token was shown; without a good token they count against the connecting address.
+#: Delistings by whose token was shown; without a good token they count against the connecting address (its /64).
 DELIST_RATES = {"operator": Rate(10_000, 3600.0), "isp": Rate(2_000, 3600.0)}
 ANONYMOUS_DELIST_RATE = Rate(5, 3600.0)
+#: What an address (or /64) may do for itself: rarely enough that a bot gains nothing by it.
+OWN_DELIST_RATE = Rate(2, 86_400.0)
 
 
 def address_of(request: web.Request) -> Key:
@@ -82,6 +85,7 @@ def _authorised(request: web.Request, principal: Principal | None, key: Key) -> 
     """Return who takes the address off, in words for the history. ProblemError if they may not."""
     if principal is None:
         if is_own_address(request.remote, request.headers, key):
+            _take(request, f"own {key.unit()}", OWN_DELIST_RATE)
             return f"address {key}"
         raise anonymous_refused("ask from the address itself, or with the token of its ISP or of the operator")
     if principal.kind == "operator":
@@ -95,9 +99,13 @@ def _authorised(request: web.Request, principal: Principal | None, key: Key) -> 
 
 def _count(request: web.Request, principal: Principal | None) -> None:
     if principal is not None and principal.kind in DELIST_RATES:
-        name, rate = f"{principal.kind} {principal.name}", DELIST_RATES[principal.kind]
-    else:
-        name, rate = f"remote {request.remote}", ANONYMOUS_DELIST_RATE
+        _take(request, f"{principal.kind} {principal.name}", DELIST_RATES[principal.kind])
+        return
+    remote = remote_key(request.remote)
+    _take(request, f"remote {remote.unit() if remote else ''}", ANONYMOUS_DELIST_RATE)
+
+
+def _take(request: web.Request, name: str, rate: Rate) -> None:
     wait = request.app[RATES].take(name, rate, asyncio.get_running_loop().time())
     if wait:
         raise busy("too many delistings were asked for", retry_seconds=math.ceil(wait), kind=Kind.TOO_OFTEN)

@@ -156,7 +156,7 @@ SCHEMAS: Node = {
             "clears_after_seconds": {**_COUNT, "description": "silence after which a bot's verdict falls"},
             "profile": {"type": "object", "description": "what was counted, decayed to now"},
             "network": {"type": "object", "description": "the declared network that holds the address"},
-            "history": _list(_object({"class": _TEXT, "since": _TIME, "ended": _TIME, "why": _MAYBE_TEXT})),
+            "history": _list(_object({"layer": _TEXT, "since": _TIME, "ended": _TIME, "why": _MAYBE_TEXT})),
         }
     ),
     "Infected": _object(

@@ -309,9 +309,9 @@ def _check_answers(path: Path, kind: str, answers: Sequence[Answer]) -> None:
     if not answers:
         raise ZoneError(f"{path}: answer: at least one [[answer]] with layer, code and text is needed")
     layers = [answer.layer for answer in answers]
-    if double := _first_double(layers):
+    if (double := _first_double(layers)) is not None:
         raise ZoneError(f"{path}: answer: layer {LAYER_NAMES[Layer(double)]!r} appears twice: join the two")
-    if double := _first_double([code for answer in answers for code in answer.codes]):
+    if (double := _first_double([code for answer in answers for code in answer.codes])) is not None:
         code = ipaddress.IPv4Address(double)
         raise ZoneError(f"{path}: answer: code {code} is given to two layers: each needs its own (MTA: four)")
     if kind == "block" and Layer.MTA in layers:
@@ -323,11 +323,10 @@ def _check_answers(path: Path, kind: str, answers: Sequence[Answer]) -> None:
         raise ZoneError(f'{path}: kind = "allow": only the layer "mta" may be allowed: use kind = "block" or "class"')
 
 
-def _first_double(values: Iterable[int]) -> int:
+def _first_double(values: Iterable[int]) -> int | None:
     seen: set[int] = set()
     for value in values:
-        # Layer.OPERATOR is 0, so the caller's truth test needs the numbers moved by none: compare with None.
         if value in seen:
             return value
         seen.add(value)
-    return 0
+    return None

@@ -24,7 +24,8 @@ from profiler.sources.fcrdns import MAX_NAMES, signs_of
 QUEUE_ADDRESSES = 10_000
 CACHE_ADDRESSES = 200_000
 CACHE_SECONDS = 6 * 3600
-_NOTHING_THERE = frozenset({pycares.errno.ARES_ENODATA, pycares.errno.ARES_ENOTFOUND})
+#: A reverse name that is no name cannot lead back: that too is an answer.
+_NOTHING_THERE = frozenset({pycares.errno.ARES_ENODATA, pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_EBADNAME})
 _TYPES = {"A": 1, "PTR": 12, "AAAA": 28}
 _KNOWN = int(Sign.RDNS_NONE | Sign.RDNS_UNVERIFIED | Sign.RDNS_VERIFIED)
 
@@ -147,6 +148,8 @@ class AiodnsResolver:
     async def _ask(self, name: str, kind: str) -> list[Any]:
         try:
             result = await self._resolver.query_dns(name, kind)
+        except UnicodeError:
+            return []
         except aiodns.error.DNSError as error:
             if error.args and error.args[0] in _NOTHING_THERE:
                 return []

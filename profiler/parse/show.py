@@ -15,7 +15,6 @@ from profiler.observation import EVENT_NAMES, REASON_NAMES, Event, Rows, Sign
 #: So many open transactions are remembered; beyond it the oldest are forgotten: their later steps lack an address.
 OPEN_TRANSACTIONS = 1_000_000
 
-_INTERNAL = frozenset({Event.ENVELOPE, Event.CLOSED, Event.PARDON})
 _NUMBERS = ("recipients", "bytes", "packets", "duration", "dport", "sport", "proto")
 _FLAGS = (
     ("rdns_verified", Sign.RDNS_VERIFIED, True),
@@ -63,7 +62,7 @@ def shown(rows: Rows, joiner: Joiner | None = None) -> Iterator[dict[str, object
         key = joiner.client(
             int(row["queue"]), own if any(own) else None, bool(signs & Sign.OPENS), event == Event.CLOSED
         )
-        if event not in _INTERNAL:
+        if event < Event.ENVELOPE:  # the others are internal
             yield _line(row, event, signs, key)
 
 

@@ -804,12 +804,13 @@ cdef class Table:
         cdef Profile *profile
         cdef Py_ssize_t i
         cdef int64_t slot
+        cdef uint32_t first = self.used
         if data.shape[0] != count * <Py_ssize_t>(sizeof(Profile) + sizeof(Standing)) or self.used % BLOCK:
             raise ValueError("a damaged block of profiles")
         for i in range(count):
             profile = &(<Profile *>&data[0])[i]
             slot = self.obtain(profile.ip_hi, profile.ip_lo)
-            if slot != self.used - 1:
+            if slot != first + i:
                 raise ValueError("a damaged block of profiles: an address stands twice")
             self.at(<uint32_t>slot)[0] = profile[0]
             self.standing(<uint32_t>slot)[0] = (<Standing *>&data[count * <Py_ssize_t>sizeof(Profile)])[i]

@@ -39,7 +39,7 @@ def test_postfix_refuses_the_bot_and_keeps_the_servers(
 ) -> None:
     north = vedette.add_isp("north", *NORTH.values())
     south = vedette.add_isp("south", SOUTH)
-    vedette.tail(postfix.log, "mx", vedette.add_feed("mx"))
+    tail = vedette.tail(postfix.log, "mx", vedette.add_feed("mx"))
     bot = Bot(BOTS[family], seed=20)
     servers = [
         LegitimateServer(client, messages=MESSAGES_EACH, typos=TYPOS_EACH, seed=seed)
@@ -57,7 +57,8 @@ def test_postfix_refuses_the_bot_and_keeps_the_servers(
         outcomes, seconds = _send_until_refused(bot, postfix.port)
         legitimate = [result.result() for result in results]
 
-    _say(capsys, family, len(outcomes), seconds)
+    _say(capsys, family, outcomes, seconds)
+    assert tail.running, tail.output()
     assert outcomes[0].accepted
     assert outcomes[-1].refused, f"never refused: {vedette.lookup(bot.client.address)}"
     assert "bl.vedette.test" in outcomes[-1].words
@@ -124,6 +125,7 @@ def _unit(text: str) -> Network:
     return ipaddress.ip_network((address, 32 if address.version == 4 else 64), strict=False)
 
 
-def _say(capsys: pytest.CaptureFixture[str], family: str, messages: int, seconds: float) -> None:
+def _say(capsys: pytest.CaptureFixture[str], family: str, outcomes: list[Outcome], seconds: float) -> None:
+    what = "refused" if outcomes[-1].refused else "never refused: gave up"
     with capsys.disabled():
-        print(f"\n{family} bot: refused at message {messages}, {seconds:.2f} s after its first connection")
+        print(f"\n{family} bot: {what} at message {len(outcomes)}, {seconds:.2f} s after its first connection")

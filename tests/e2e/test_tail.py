@@ -22,19 +22,25 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.everything = b""
-        self.observations = 0
         self._lines = MailLog(SEED, datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
         self._marks = 0
         path.touch()
 
-    def write(self) -> None:
+    def write(self, path: Path | None = None) -> None:
         """Append a batch of lines, in two writes that cut a line in half."""
         batch = self._lines.batch()
         half = len(batch) // 2
         for part in (batch[:half], batch[half:]):
-            with self.path.open("ab") as file:
+            with (path or self.path).open("ab") as file:
                 file.write(part)
         self.everything += batch
+
+    def rotate(self) -> Path:
+        """Move the file to ``.1``, and what was there to ``.2``, as logrotate does; return where it went."""
+        first, second = (self.path.with_name(f"{self.path.name}.{number}") for number in (1, 2))
+        if first.exists():
+            first.rename(second)
+        return self.path.rename(first)
 
     def mark(self) -> str:
         """Append a line about an address not seen before, and return the address."""
@@ -79,12 +85,11 @@ def _follow(server: Vedette, log: Log, token: str) -> None:
     log.write()
     _wait_for(server, log, tail)
 
-    # Rotation as logrotate does it: the old file gets its last lines after it was renamed.
-    old = log.path.rename(log.path.with_suffix(".1"))
-    log.path, new = old, log.path
-    log.write()
-    log.path = new
+    # Rotation: the old file gets its last lines after it was renamed, some after the new one was begun.
+    old = log.rotate()
+    log.write(old)
     log.path.touch()
+    log.write(old)
     log.write()
     _wait_for(server, log, tail)
 
@@ -94,11 +99,15 @@ def _follow(server: Vedette, log: Log, token: str) -> None:
     log.write()
     _wait_for(server, log, tail)
 
-    # Ended politely and by force, written to meanwhile, rotated while nobody follows.
+    # Ended politely: written to and rotated while nobody follows.
     tail.stop()
+    log.write()
+    log.rotate()
     log.write()
     tail = server.tail(log.path, "mx", token)
     _wait_for(server, log, tail)
+
+    # Ended by force, at rest and in the middle of delivering.
     tail.kill()
     log.write()
     tail = server.tail(log.path, "mx", token)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsbl.http.auth import bearer_token, check_same_site, holds, intersection, is_own_address
+from dnsbl.http.auth import bearer_token, check_same_site, holds, intersection, is_own_address, remote_key
 from dnsbl.http.problems import Kind, ProblemError
 from profiler.address import parse, parse_network
 
@@ -59,6 +59,12 @@ def test_who_cannot_be_named_owns_nothing():
     assert not is_own_address(None, {}, parse("185.1.2.3"))
     assert not is_own_address("a unix socket", {}, parse("185.1.2.3"))
     assert is_own_address("fe80::1%eth0", {}, parse("fe80::1"))
+
+
+def test_where_a_connection_comes_from():
+    assert remote_key("::ffff:185.1.2.3") == remote_key("185.1.2.3") == parse("185.1.2.3")
+    assert remote_key(None) is None
+    assert remote_key("") is None
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,12 @@ def test_the_same_key_counts_once_whatever_the_body(api):
     assert api.journalled() == 2
 
 
+def test_without_a_key_only_equal_content_is_the_same_batch(api):
+    acks = [api.post_batch(body).json for body in (LINES, misdeeds(BOT), LINES + b"\n", LINES)]
+    assert [ack["duplicate"] for ack in acks] == [False, False, False, True]
+    assert acks[3]["batch"] == acks[0]["batch"]
+
+
 def test_a_key_belongs_to_its_feed(api):
     line = b"Nov 24 01:02:03 mx postfix/smtpd[1]: connect from unknown[91.198.7.9]\n"
     assert api.post_batch(line, Idempotency_Key="one").json["duplicate"] is False

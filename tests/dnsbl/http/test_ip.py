@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dnsbl.http.ip import ANONYMOUS_DELIST_RATE
+from dnsbl.http.ip import ANONYMOUS_DELIST_RATE, OWN_DELIST_RATE
 from dnsbl.http.problems import Kind
 from tests.dnsbl.http.conftest import BOT6, NEIGHBOUR, wait_for
 from tests.dnsbl.http.test_batches import assert_problem
@@ -59,7 +59,9 @@ def test_an_isp_takes_its_own_address_off_and_no_other(api, bot):
 
 
 def test_a_feed_takes_nothing_off(api, bot):
-    assert_problem(ask(api, bot, token="mx"), Kind.NOT_ALLOWED)
+    refused = ask(api, bot, token="mx")
+    assert_problem(refused, Kind.NOT_ALLOWED)
+    assert "feed" in refused.json["detail"]
 
 
 def test_without_a_token_only_the_address_itself_may_ask(api, bot):
@@ -95,6 +97,13 @@ def test_unknown_members_and_large_bodies_are_refused(api):
 def test_control_characters_do_not_reach_the_history(api, bot):
     ask(api, bot, {"reason": "all\r\nclean\x1b[31m"}, token="operator")
     assert api.get(f"/v1/ip/{bot}").json["history"][0]["why"].endswith(": all clean [31m")
+
+
+def test_a_bot_does_not_take_itself_off_all_the_time(api):
+    answers = [ask(api, "127.0.0.7", source="127.0.0.7") for _ in range(OWN_DELIST_RATE.burst + 1)]
+    assert {answer.status for answer in answers[:-1]} == {200}
+    assert_problem(answers[-1], Kind.TOO_OFTEN)
+    assert int(answers[-1].headers["retry-after"]) > 3600
 
 
 def test_who_asks_too_often_waits_and_others_do_not(api):

@@ -7,8 +7,8 @@ from profiler.address import parse
 
 REPORT = {
     "ip": "185.44.1.2", "classes": [], "confidence": 0.0, "trust": None, "since": None, "listings": [],
-    "held": False, "evidence": [], "score": {"bot": 0.0, "listed_from": 6.9}, "clears_after_seconds": 0, "profile": {},
-    "network": {}, "history": [],
+    "held": False, "evidence": [], "score": {"bot": 0.0, "listed_from": 6.9}, "clears_after_seconds": 0,
+    "profile": {}, "network": {}, "history": [],
 }  # fmt: skip
 
 

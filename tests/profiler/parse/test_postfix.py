@@ -194,7 +194,7 @@ REFUSALS = [
     ("554 5.7.1 <unknown[185.43.7.209]>: Client host rejected: Access denied", "policy"),
     ("521 5.3.2 Service currently unavailable", "policy"),
     # The client's own words do not count.
-    ('554 5.7.1 <"user unknown greylist"@c.example>: Relay access denied', "relay_denied"),
+    ('550 5.1.1 <"relay access denied"@c.example>: Recipient address rejected: User unknown', "unknown_recipient"),
     ("554 5.7.1 <unknown.user@x>: Recipient address rejected: Access denied", "policy"),
 ]
 

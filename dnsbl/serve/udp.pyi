@@ -1,0 +1,20 @@
+from typing import TypedDict
+
+from dnsbl.zone.live import LiveZones
+
+BATCH: int
+STOP_MICROSECONDS: int
+RECEIVE_BUFFER_BYTES: int
+
+class UdpStats(TypedDict):
+    queries: int
+    dropped: int
+    unsent: int
+    answers: dict[tuple[str, str], int]
+
+class UdpServer:
+    port: int
+    def __init__(self, live: LiveZones, host: str, port: int, threads: int = 1) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def stats(self) -> UdpStats: ...

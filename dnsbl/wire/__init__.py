@@ -1,0 +1,1 @@
+"""Query bytes and a snapshot to answer bytes; no socket, no clock."""

@@ -1,0 +1,242 @@
+"""The zones and listings that are being served: changed while the answering threads read them.
+
+Entries and zones in, answers out; each change is one new :mod:`snapshot <dnsbl.zone.snapshot>`, published at once
+and whole, under the next serial. Methods may be called from any thread. Knows no socket, file or store.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dnsbl.errors import ZoneError
+from dnsbl.listing.codes import MTA_TRUST_LEVELS, Layer
+from dnsbl.zone.entry import V4_BITS, V6_BITS, Entry, Place
+from dnsbl.zone.zone import Zone
+
+try:
+    from dnsbl.wire.answer import RCODES, compile_zones, reply
+    from dnsbl.zone.snapshot import REASON_TEXT_BYTES, Snapshots
+except ImportError as error:
+    raise ImportError(f"the compiled answering code is missing: build with `make build` ({error})") from error
+
+MAX_ZONE_NAMES = 255
+_REMOVED = 0xFFFFFFFF
+_SECONDS_END = 1 << 32
+_SERIAL_END = 1 << 32
+
+_Prefixes = dict[tuple[int, int], int]
+
+
+class Reply(NamedTuple):
+    """A reply, and what to count it under."""
+
+    data: bytes
+    zone: str
+    rcode: str
+
+
+class LiveZones:
+    """What is served now. The answering threads read ``snapshots``; everybody else calls the methods."""
+
+    def __init__(
+        self,
+        zones: Sequence[Zone],
+        *,
+        public_url: str,
+        serial: int = 1,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.snapshots = Snapshots()
+        self._public_url = public_url
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._slots: dict[str, int] = {}
+        #: By the slot that the counters use; slot 0 is for queries outside all zones.
+        self.zone_names: list[str] = ["-"]
+        self._prefixes: dict[tuple[Layer, bool], _Prefixes] = {}
+        self._serial = serial % _SERIAL_END
+        self.zones: tuple[Zone, ...] = ()
+        self._draft_zones(zones)
+        self.snapshots.publish(self._serial)
+
+    @property
+    def serial(self) -> int:
+        """The number of the snapshot that is served, as in the SOA records."""
+        return self._serial
+
+    def count(self) -> dict[Layer, int]:
+        """Return the number of listings, hosts and prefixes, of each layer."""
+        return dict(zip(Layer, self.snapshots.counts(), strict=True))
+
+    def answer(self, query: bytes, *, tcp: bool = False) -> bytes | None:
+        """Return the reply to a query, from the code that answers over UDP; None if it deserves none."""
+        return reply(self.snapshots, query, int(self._clock()), tcp)[0]
+
+    def answer_counted(self, query: bytes, *, tcp: bool = False) -> Reply | None:
+        """Return :meth:`answer` with the zone's name (``-``: none of ours) and the rcode's."""
+        data, slot, rcode = reply(self.snapshots, query, int(self._clock()), tcp)
+        return None if data is None else Reply(data, self.zone_names[slot], RCODES[rcode])
+
+    def replace(self, entries: Iterable[Entry]) -> int:
+        """Serve these entries instead of all others; return the new serial.
+
+        Raises:
+            ValueError: an entry is out of its bounds; nothing has changed.
+        """
+        checked = [_checked(entry) for entry in entries]
+        with self._lock:
+            for layer in Layer:
+                for is_v4 in (True, False):
+                    self.snapshots.clear_hosts(layer, is_v4)
+                    for record in self._prefixes.pop((layer, is_v4), {}).values():
+                        self.snapshots.release(record)
+                    self._draft_ranges(layer, is_v4)
+            self._draft(checked, ())
+            return self._publish()
+
+    def apply(self, add: Iterable[Entry], remove: Iterable[Place] = ()) -> int:
+        """Add entries (each replacing the one at its place) and remove places; return the new serial.
+
+        A place that is in both is added. Running threads answer accordingly from their next query on.
+
+        Raises:
+            ValueError: an entry is out of its bounds; nothing has changed.
+        """
+        checked = [_checked(entry) for entry in add]
+        removed = list(remove)
+        for place in removed:
+            _check_place(place)
+        with self._lock:
+            self._draft(checked, removed)
+            return self._publish()
+
+    def set_zones(self, zones: Sequence[Zone]) -> None:
+        """Serve these zones instead of all others.
+
+        Raises:
+            ZoneError: they have more than fits; nothing has changed.
+        """
+        with self._lock:
+            self._draft_zones(zones)
+            self._publish()
+
+    def load_columns(
+        self,
+        layer: Layer,
+        is_v4: bool,
+        values: npt.NDArray[np.integer],
+        reason: str,
+        since: int | npt.NDArray[np.integer],
+        expires: int | npt.NDArray[np.integer] = 0,
+    ) -> int:
+        """Add many hosts with one reason: imports and benches; return the new serial.
+
+        Args:
+            layer: the layer of all of them.
+            is_v4: whether ``values`` are IPv4 addresses or the upper halves of IPv6 addresses.
+            values: in any order; of equal ones the last counts.
+            reason: in words.
+            since: seconds since 1970, one for all or one a value.
+            expires: likewise; 0 for never.
+        """
+        order = np.argsort(values, kind="stable")
+        hosts = np.asarray(values, np.uint64)[order]
+        last = np.ones(len(hosts), bool)
+        last[:-1] = hosts[1:] != hosts[:-1]
+        times = np.empty((len(hosts), 2), np.uint32)
+        times[:, 0] = since
+        times[:, 1] = expires
+        kept, which = np.unique(times[order][last], axis=0, return_inverse=True)
+        uses = np.bincount(which.reshape(-1), minlength=len(kept))
+        text = _reason_bytes(reason)
+        with self._lock:
+            records = np.array(
+                [
+                    self.snapshots.intern(text, int(begin), int(end), 0, int(count))
+                    for (begin, end), count in zip(kept, uses, strict=True)
+                ],
+                np.uint32,
+            )
+            self.snapshots.change_hosts(layer, is_v4, hosts[last], records[which.reshape(-1)])
+            return self._publish()
+
+    def _publish(self) -> int:
+        self._serial = (self._serial + 1) % _SERIAL_END
+        self.snapshots.publish(self._serial)
+        return self._serial
+
+    def _draft_zones(self, zones: Sequence[Zone]) -> None:
+        for zone in zones:
+            if zone.origin not in self._slots:
+                if len(self.zone_names) > MAX_ZONE_NAMES:
+                    raise ZoneError(f"{zone.origin}: more than {MAX_ZONE_NAMES} zones since the start: restart")
+                self._slots[zone.origin] = len(self.zone_names)
+                self.zone_names.append(zone.name)
+        image = compile_zones(zones, self._public_url, self._slots)
+        self.snapshots.set_zones(image)
+        self.zones = tuple(zones)
+
+    def _draft(self, add: Sequence[Entry], remove: Sequence[Place]) -> None:
+        hosts: dict[tuple[Layer, bool], dict[int, Entry | None]] = {}
+        changed: set[tuple[Layer, bool]] = set()
+        for place, entry in [*((place, None) for place in remove), *((entry.place, entry) for entry in add)]:
+            key = place.layer, place.is_v4
+            if place.prefix_length == (V4_BITS if place.is_v4 else V6_BITS):
+                hosts.setdefault(key, {})[place.value] = entry
+            else:
+                self._change_prefix(place, entry)
+                changed.add(key)
+        for (layer, is_v4), changes in hosts.items():
+            values = np.array(sorted(changes), np.uint64)
+            records = np.array([self._record(changes[int(value)]) for value in values], np.uint32)
+            self.snapshots.change_hosts(layer, is_v4, values, records)
+        for layer, is_v4 in changed:
+            self._draft_ranges(layer, is_v4)
+
+    def _change_prefix(self, place: Place, entry: Entry | None) -> None:
+        prefixes = self._prefixes.setdefault((place.layer, place.is_v4), {})
+        before = prefixes.pop((place.value, place.prefix_length), None)
+        if entry is not None:
+            prefixes[place.value, place.prefix_length] = self._record(entry)
+        if before is not None:
+            self.snapshots.release(before)
+
+    def _draft_ranges(self, layer: Layer, is_v4: bool) -> None:
+        prefixes = sorted(self._prefixes.get((layer, is_v4), {}).items())
+        self.snapshots.set_ranges(
+            layer,
+            is_v4,
+            np.array([value for (value, _), _ in prefixes], np.uint64),
+            np.array([length for (_, length), _ in prefixes], np.uint8),
+            np.array([record for _, record in prefixes], np.uint32),
+        )
+
+    def _record(self, entry: Entry | None) -> int:
+        if entry is None:
+            return _REMOVED
+        return self.snapshots.intern(_reason_bytes(entry.reason), entry.since, entry.expires, entry.trust)
+
+
+def _reason_bytes(reason: str) -> bytes:
+    printable = "".join(letter if letter.isprintable() else "?" for letter in reason)
+    return printable.encode("ascii", "replace")[:REASON_TEXT_BYTES]
+
+
+def _check_place(place: Place) -> None:
+    bits = V4_BITS if place.is_v4 else V6_BITS
+    in_bounds = 0 <= place.prefix_length <= bits and 0 <= place.value < 1 << bits
+    if not in_bounds or place.value & ((1 << (bits - place.prefix_length)) - 1):
+        raise ValueError(f"{place}: the value needs at most {bits} bits, and zeros right of its prefix length")
+
+
+def _checked(entry: Entry) -> Entry:
+    _check_place(entry.place)
+    if not (0 <= entry.since < _SECONDS_END and 0 <= entry.expires < _SECONDS_END):
+        raise ValueError(f"{entry}: times are seconds since 1970 below 2**32")
+    if not 0 <= entry.trust < len(MTA_TRUST_LEVELS):
+        raise ValueError(f"{entry}: the trust lies between 0 and {len(MTA_TRUST_LEVELS) - 1}")
+    return entry
