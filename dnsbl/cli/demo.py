@@ -27,6 +27,7 @@ def play(service: Service, listening: Listening) -> str:
     registry.add_network(simulate.NETWORK, use="dynamic", asn=simulate.NETWORK_ASN, name=simulate.NETWORK_NAME)
     isp = registry.add_isp(ISP, [simulate.NETWORK])
     feed = registry.add_feed(FEED, format="postfix")
+    service.refresh()
     try:
         _post(listening.url, feed)
     except UnreachableError as error:

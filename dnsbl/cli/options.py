@@ -18,11 +18,13 @@ JSON = "json"
 def with_config(function: Command) -> Command:
     """Add ``--config`` and ``--data``; ``function`` is given the loaded ``config``."""
 
-    @click.option("--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Configuration (TOML).")
+    @click.option(
+        "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Configuration (TOML)."
+    )
     @click.option("--data", metavar="DIR", help="Data directory, instead of the configured one.")
     @functools.wraps(function)
-    def wrapped(*args: Any, file: Path | None, data: str | None, **kwargs: Any) -> None:
-        function(*args, config=configuration.load(file, data=data), **kwargs)
+    def wrapped(*args: Any, config_file: Path | None, data: str | None, **kwargs: Any) -> None:
+        function(*args, config=configuration.load(config_file, data=data), **kwargs)
 
     return wrapped
 

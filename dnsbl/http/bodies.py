@@ -12,6 +12,8 @@ from dnsbl.http.problems import Kind, ProblemError
 SMALL_BODY_BYTES = 1 << 14
 SMALL_BODY_SECONDS = 10.0
 REASON_CHARACTERS = 500
+#: The reason of who gives none: an ISP's script has cleaned the machine, and that is all there is to say.
+NOT_STATED = "not stated"
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -23,11 +25,13 @@ class DelistRequest(NamedTuple):
 
 
 class _DelistJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    reason: str
+    reason: str = NOT_STATED
 
 
 async def read_delist_json(request: web.Request) -> DelistRequest:
-    """Return the JSON body ``{"reason": …}``. ProblemError if it is anything else."""
+    """Return the JSON body ``{"reason": …}``, or what no body means. ProblemError if it is anything else."""
+    if not request.body_exists:
+        return DelistRequest(NOT_STATED)
     _check_media(request, "application/json")
     try:
         asked = msgspec.json.decode(await _read(request), type=_DelistJson)

@@ -1,15 +1,13 @@
 """``GET /v1/networks/{prefix|AS64500}/infected``: what an ISP pulls to find its infected customers."""
 
 import asyncio
-import csv
-import io
 import re
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
 from aiohttp import web
 
+from dnsbl.export.infected_csv import to_csv
 from dnsbl.http.auth import holds, intersection, require, scope_of
 from dnsbl.http.keys import SERVICE
 from dnsbl.http.negotiation import CSV, JSON, best
@@ -18,14 +16,8 @@ from dnsbl.registry import Principal
 from profiler.address import IPNetwork, parse_network
 from profiler.errors import AddressError
 
-COLUMNS = (
-    "ip", "class", "confidence", "first_seen", "last_seen", "listed_since", "expires", "reason", "evidence",
-    "asn", "network", "isp",
-)  # fmt: skip
 FORMATS = {"json": JSON, "csv": CSV}
 _ASN = re.compile(r"AS([0-9]{1,10})", re.IGNORECASE)
-#: First characters that a spreadsheet would take for a formula; names in evidence are chosen by strangers.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def get_infected(request: web.Request) -> web.Response:
@@ -43,25 +35,6 @@ async def get_infected(request: web.Request) -> web.Response:
     return web.Response(
         body=body, content_type=media, charset="utf-8" if media == CSV else None, headers={"Vary": "Accept"}
     )
-
-
-def to_csv(infected: Iterable[Mapping[str, object]]) -> str:
-    """Return the infected addresses as CSV (RFC 4180) with a header line; evidence is joined with semicolons."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for row in infected:
-        writer.writerow([_cell(row.get(column)) for column in COLUMNS])
-    return out.getvalue()
-
-
-def _cell(value: object) -> object:
-    if value is None or isinstance(value, int | float):
-        return value
-    if isinstance(value, list):
-        value = "; ".join(str(one["says"]) if isinstance(one, dict) else str(one) for one in value)
-    text = str(value)
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
 
 
 def _media(request: web.Request) -> str:

@@ -7,11 +7,12 @@ import msgspec
 from aiohttp import web
 
 import dnsbl
+from dnsbl.export.infected_csv import COLUMNS
 from dnsbl.http.batches import IDEMPOTENCY_KEY_BYTES
 from dnsbl.http.bodies import FORM, REASON_CHARACTERS
 from dnsbl.http.encoding import TAKEN
 from dnsbl.http.negotiation import CSV, HTML, JSON
-from dnsbl.http.networks import COLUMNS, FORMATS
+from dnsbl.http.networks import FORMATS
 from dnsbl.http.problems import MEDIA_TYPE, Kind
 from dnsbl.listing.codes import MTA_TRUST_LEVELS
 
@@ -231,8 +232,13 @@ PATHS: Node = {
             security=["bearer", "none"],
             parameters=[_ADDRESS],
             requestBody={
-                "required": True,
-                "content": {JSON: {"schema": _object({"reason": _REASON}) | {"additionalProperties": False}}},
+                "required": False,
+                "content": {
+                    JSON: {
+                        "schema": _object({"reason": _REASON}, optional=["reason"])
+                        | {"additionalProperties": False}
+                    }
+                },
             },
         )
     },

@@ -151,7 +151,9 @@ def load_zones(directory: Path, origin: str, public_url: str) -> tuple[Zone, ...
         ZoneError: a file cannot be used; says which file and key, and what would be right.
     """
     if not directory.is_dir():
-        raise ZoneError(f"{directory}: no such directory: give one with zone files (*.toml), or leave `zones` empty")
+        raise ZoneError(
+            f"{directory}: no such directory: give one with zone files (*.toml), or leave `zones` empty"
+        )
     zones: dict[str, tuple[Zone, Path]] = {}
     for path in sorted(directory.glob("*.toml")):
         zone = _zone(path, _read(path), origin, public_url)
@@ -197,7 +199,10 @@ def _zone(path: Path, file: _ZoneFile, origin: str, public_url: str) -> Zone:
     soa = Soa(
         _name(path, "soa.mname", file.soa.mname or nameservers[0].name),
         _name(path, "soa.rname", file.soa.rname or f"hostmaster.{base}"),
-        *(_check_ttl(path, f"soa.{key}", getattr(file.soa, key), 2**31 - 1) for key in ("refresh", "retry", "expire")),
+        *(
+            _check_ttl(path, f"soa.{key}", getattr(file.soa, key), 2**31 - 1)
+            for key in ("refresh", "retry", "expire")
+        ),
     )
     answers = tuple(_answer(path, file, number, public_url) for number in range(len(file.answer)))
     _check_answers(path, file.kind, answers)
@@ -267,7 +272,9 @@ def _answer(path: Path, file: _ZoneFile, number: int, public_url: str) -> Answer
     for code in made.codes:
         _code(path, f"{key}.code", answer.code, code)
     if made.codes[-1] >> 8 != made.code >> 8:
-        raise ZoneError(f"{path}: {key}.code = {answer.code!r}: the trust (0 to 3) is added: at most .252 in the end")
+        raise ZoneError(
+            f"{path}: {key}.code = {answer.code!r}: the trust (0 to 3) is added: at most .252 in the end"
+        )
     return made
 
 
@@ -320,7 +327,9 @@ def _check_answers(path: Path, kind: str, answers: Sequence[Answer]) -> None:
             'in a zone of its own, or kind = "class"'
         )
     if kind == "allow" and BLOCKING_LAYERS.intersection(layers):
-        raise ZoneError(f'{path}: kind = "allow": only the layer "mta" may be allowed: use kind = "block" or "class"')
+        raise ZoneError(
+            f'{path}: kind = "allow": only the layer "mta" may be allowed: use kind = "block" or "class"'
+        )
 
 
 def _first_double(values: Iterable[int]) -> int | None:

@@ -69,7 +69,9 @@ def resident_mebibytes(pid: int) -> float:
 @contextmanager
 def process(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
     pinned = ["taskset", "-c", str(SERVER_CORE), *command]
-    with subprocess.Popen(pinned, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **options) as server:
+    with subprocess.Popen(
+        pinned, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **options
+    ) as server:
         try:
             yield server
         finally:
@@ -213,7 +215,9 @@ def main() -> None:
     if options.json:
         print(json.dumps(found))
         return
-    print(f"{options.listings} listings, {options.dataset}; medians of {options.rounds} rounds of {options.seconds} s")
+    print(
+        f"{options.listings} listings, {options.dataset}; medians of {options.rounds} rounds of {options.seconds} s"
+    )
     print(f"{'':10}{'queries/s':>12}{'CPU µs':>10}{'lost':>8}{'MiB':>8}{'/rbldnsd':>10}{'/echo':>8}")
     for server, one in found.items():
         print(

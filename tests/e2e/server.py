@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -55,8 +54,6 @@ class Vedette:
                 checkpoint_seconds=checkpoint_seconds,
             )
         )  # fmt: skip
-        #: How long the last start took that was waited for.
-        self.seconds_to_start = 0.0
         self._server: Process | None = None
         self._children: list[Process] = []
 
@@ -76,9 +73,7 @@ class Vedette:
     def wait_ready(self) -> None:
         """Return when the server says that it is ready."""
         assert self._server is not None
-        begun = time.monotonic()
         self._server.wait_until(self._is_ready, START_SECONDS, "Vedette is ready")
-        self.seconds_to_start = time.monotonic() - begun
 
     def kill(self) -> None:
         """End the server as ``kill -9`` does."""

@@ -6,6 +6,7 @@ import random
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ KILLS = 20
 #: Of the kills, so many fall on a server that is still starting.
 KILLS_AT_START = 5
 MOST_DELAY_SECONDS = 0.04
+MOST_STARTED_SECONDS = 1.0
 RETRY_SECONDS = 0.01
 GIVE_UP_SECONDS = 60.0
-CHECKPOINT_SECONDS = 0.2
+#: Short, so that a server that lives for a dozen batches has written checkpoints when it is killed.
+CHECKPOINT_SECONDS = 0.02
 
 
 def test_profiles_after_twenty_kills_equal_those_of_an_uninterrupted_run(tmp_path: Path) -> None:
@@ -57,42 +60,40 @@ def test_profiles_after_twenty_kills_equal_those_of_an_uninterrupted_run(tmp_pat
 
 def _post_while_killing(server: Vedette, token: str, batches: list[bytes]) -> list[dict[str, Any]]:
     done = threading.Semaphore(0)
-    failure: list[BaseException] = []
     server.start()
-    killer = threading.Thread(target=_kill_at_random, args=(server, done, failure), name="killer")
-    killer.start()
     acknowledged = []
-    try:
-        for number, body in enumerate(batches):
-            acknowledged.append(_post(server, token, number, body))
-            done.release()
-    finally:
-        for _ in batches:
-            done.release()
-        killer.join()
-    assert not failure, failure
+    with ThreadPoolExecutor(1) as threads:
+        killing = threads.submit(_kill_at_random, server, done)
+        try:
+            for number, body in enumerate(batches):
+                acknowledged.append(_post(server, token, number, body))
+                done.release()
+        finally:
+            done.release(BATCHES)
+        assert killing.result() == KILLS
     return acknowledged
 
 
-def _kill_at_random(server: Vedette, done: threading.Semaphore, failure: list[BaseException]) -> None:
+def _kill_at_random(server: Vedette, done: threading.Semaphore) -> int:
+    """Kill after so many acknowledgements and a little, while the next batch is under way; return how often."""
     randomness = random.Random(SEED)
     moments = sorted(randomness.sample(range(1, BATCHES), KILLS - KILLS_AT_START))
     at_start = set(randomness.sample(moments, KILLS_AT_START))
-    seen = 0
-    try:
-        for moment in moments:
-            while seen < moment:
-                done.acquire()
-                seen += 1
-            time.sleep(randomness.uniform(0.0, MOST_DELAY_SECONDS))
+    seen = kills = 0
+    for moment in moments:
+        while seen < moment:
+            done.acquire()
+            seen += 1
+        time.sleep(randomness.uniform(0.0, MOST_DELAY_SECONDS))
+        server.kill()
+        kills += 1
+        if moment in at_start:
+            server.start(wait=False)
+            time.sleep(randomness.uniform(0.0, MOST_STARTED_SECONDS))
             server.kill()
-            if moment in at_start:
-                server.start(wait=False)
-                time.sleep(randomness.uniform(0.0, 2 * server.seconds_to_start))
-                server.kill()
-            server.start()
-    except BaseException as error:
-        failure.append(error)
+            kills += 1
+        server.start()
+    return kills
 
 
 def _post(server: Vedette, token: str, number: int, body: bytes) -> dict[str, Any]:

@@ -42,13 +42,13 @@ class Log:
             first.rename(second)
         return self.path.rename(first)
 
-    def mark(self) -> str:
+    def mark(self, path: Path | None = None) -> str:
         """Append a line about an address not seen before, and return the address."""
         self._marks += 1
         address = f"91.198.1.{self._marks}"
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
         line = f"{now} mx postfix/smtpd[1]: connect from unknown[{address}]\n".encode()
-        with self.path.open("ab") as file:
+        with (path or self.path).open("ab") as file:
             file.write(line)
         self.everything += line
         return address
@@ -85,13 +85,13 @@ def _follow(server: Vedette, log: Log, token: str) -> None:
     log.write()
     _wait_for(server, log, tail)
 
-    # Rotation: the old file gets its last lines after it was renamed, some after the new one was begun.
+    # Rotation: the old file gets its last lines after it was renamed, some after the new one is being read.
     old = log.rotate()
-    log.write(old)
-    log.path.touch()
     log.write(old)
     log.write()
     _wait_for(server, log, tail)
+    log.write(old)
+    _wait_for(server, log, tail, old)
 
     # Truncation in place (copytruncate), the new text shorter than the old.
     with log.path.open("r+b") as file:
@@ -125,9 +125,9 @@ def _follow(server: Vedette, log: Log, token: str) -> None:
     tail.stop()
 
 
-def _wait_for(server: Vedette, log: Log, tail: Process) -> None:
-    """Return once everything written so far has arrived."""
-    address = log.mark()
+def _wait_for(server: Vedette, log: Log, tail: Process, path: Path | None = None) -> None:
+    """Return once everything written to the file so far has arrived."""
+    address = log.mark(path)
     wait_until(
         lambda: server.lookup(address)["profile"].get("observations", 0) > 0, CAUGHT_UP_SECONDS,
         "the log's last line has arrived", lambda: tail.running, tail.output,

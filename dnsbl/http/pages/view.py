@@ -198,9 +198,7 @@ def _confidence(report: Report) -> str:
 
 
 def _past(one: Report) -> tuple[str, str, str, str]:
-    # What a person wrote after the colon is for the operator, not for whoever looks the address up.
-    why = str(one["why"] or "").partition(":")[0]
-    return one["layer"].replace("_", " "), _time(one["since"]), _time(one["ended"]), why
+    return one["layer"].replace("_", " "), _time(one["since"]), _time(one["ended"]), str(one["why"])
 
 
 def _numbers(values: Report) -> Iterator[tuple[str, str]]:

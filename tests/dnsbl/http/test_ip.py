@@ -6,6 +6,7 @@ import pytest
 
 from dnsbl.http.ip import ANONYMOUS_DELIST_RATE, OWN_DELIST_RATE
 from dnsbl.http.problems import Kind
+from profiler.address import parse
 from tests.dnsbl.http.conftest import BOT6, NEIGHBOUR, wait_for
 from tests.dnsbl.http.test_batches import assert_problem
 
@@ -82,9 +83,9 @@ def test_another_site_cannot_ask_in_a_visitors_name(api):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff", b"[]", {}, {"reason": ""}, {"reason": " \n"}, {"reason": 1}, {"reason": "x" * 501}]
+    "body", [b"{", b"\xff", b"[]", {"reason": ""}, {"reason": " \n"}, {"reason": 1}, {"reason": "x" * 501}]
 )
-def test_a_reason_is_needed(api, body):
+def test_a_reason_must_say_something(api, body):
     assert_problem(ask(api, NEIGHBOUR, body, token="operator"), Kind.BAD_REQUEST)
 
 
@@ -96,7 +97,16 @@ def test_unknown_members_and_large_bodies_are_refused(api):
 
 def test_control_characters_do_not_reach_the_history(api, bot):
     ask(api, bot, {"reason": "all\r\nclean\x1b[31m"}, token="operator")
-    assert api.get(f"/v1/ip/{bot}").json["history"][0]["why"].endswith(": all clean [31m")
+    kept = api.service.listings.history(parse(bot))[0]
+    assert kept.ended_why == "delisted by operator: all clean [31m"
+    # What a person wrote is the operator's to read.
+    assert api.get(f"/v1/ip/{bot}").json["history"][0]["why"] == "delisted by operator"
+
+
+@pytest.mark.parametrize("body", [b"", {}])
+def test_a_script_may_give_no_reason(api, bot, body):
+    assert ask(api, bot, body, token="operator").json["delisted"] == ["bot"]
+    assert api.service.listings.history(parse(bot))[0].ended_why == "delisted by operator: not stated"
 
 
 def test_a_bot_does_not_take_itself_off_all_the_time(api):

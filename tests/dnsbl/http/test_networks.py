@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from dnsbl.http.networks import COLUMNS, to_csv
+from dnsbl.export.infected_csv import COLUMNS, to_csv
 from dnsbl.http.problems import Kind
 from tests.dnsbl.http.conftest import ASN, BOT, BOT6
 from tests.dnsbl.http.test_batches import assert_problem

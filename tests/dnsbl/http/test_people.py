@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from dnsbl import offline
 from dnsbl.http.problems import KINDS_BY_SLUG
 from profiler.address import parse_network
 from tests.dnsbl.http.conftest import NEIGHBOUR, ndjson, observation, wait_for
@@ -165,7 +166,8 @@ def test_forms_that_are_refused(api, bot):
 
 def test_what_was_written_by_hand_is_text(api):
     evil = "<b onclick=x>&\"'"
-    api.service.listing_add(parse_network("185.44.7.7"), evil)
+    offline.add_listing(api.service.config, parse_network("185.44.7.7"), evil)
+    api.service.refresh()
     found = page(api.get("/ip/185.44.7.7"))
     assert evil in found.text
     assert "is listed by the operator" in found.text

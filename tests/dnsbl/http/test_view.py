@@ -82,10 +82,10 @@ def test_only_what_a_form_can_take_off_has_one():
 
 def test_numbers_without_zeros_and_what_people_wrote():
     past = {
-        "class": "dynamic_declared",
+        "layer": "dynamic_declared",
         "since": None,
         "ended": "2026-11-24T01:02:03Z",
-        "why": "delisted by x: private",
+        "why": "delisted by x",
     }
     page = shown(
         profile={"good": 0.0, "observations": 12345, "unheard_of": 1.25}, network={"asn": 64500}, history=[past]

@@ -59,12 +59,12 @@ def profile(table: Table) -> np.void:
 
 
 def test_the_c_structures_are_as_large_as_their_dtypes() -> None:
-    assert C_BYTES == {
+    assert {
         "profile": PROFILE.itemsize,
         "columns": COLUMNS.itemsize,
         "standing": STANDING.itemsize,
         "row": OBSERVATION.itemsize,
-    }
+    } == C_BYTES
     assert PROFILE.itemsize <= 256 + 16
 
 

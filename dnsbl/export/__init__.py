@@ -1,0 +1,1 @@
+"""Listings in the forms that other programs read. Pure."""
