@@ -10,8 +10,11 @@ import numpy as np
 from profiler.classify.evidence import Class, class_names
 from profiler.classify.judge import Verdict
 from profiler.engine import Profiles
+from profiler.observation import Rows
 from profiler.parse.registry import Parsed, Parser
 from profiler.sources.networks import DeclaredNetworks
+
+JUDGE_US = 60_000_000
 
 
 class Replay:
@@ -35,10 +38,17 @@ class Replay:
         self.records += parsed.records
         self.observations += len(parsed.rows)
         self.rejected += parsed.rejected_count
-        for verdicts in self.profiles.fold(parsed.rows, own=True, not_before=self._latest):
-            yield from (verdict for verdict in verdicts if verdict.classes != verdict.was)
-        if len(parsed.rows):
-            self._latest = max(self._latest, int(parsed.rows["time"].max()))
+        for rows in self._by_minute(parsed.rows):
+            for verdicts in self.profiles.fold(rows, own=True, not_before=self._latest):
+                yield from (verdict for verdict in verdicts if verdict.classes != verdict.was)
+            self._latest = max(self._latest, int(rows["time"].max()))
+
+    def _by_minute(self, rows: Rows) -> list[Rows]:
+        # Judged at least once a minute of the log's own time, so that no verdict comes later than that.
+        if not len(rows):
+            return []
+        minutes = np.maximum(np.maximum.accumulate(rows["time"]), self._latest) // JUDGE_US
+        return np.split(rows, np.flatnonzero(np.diff(minutes)) + 1)
 
 
 def worst(classes: Class) -> str:

@@ -153,7 +153,7 @@ DETECTORS = (
     Detector("source", Class.BOT, source, _says_source),
     Detector(
         "protocol", Class.BOT, protocol,
-        lambda scene, i: f"{plural(scene.columns[i]['protocol'], 'breach')} of the SMTP dialogue",
+        lambda scene, i: f"{plural(scene.columns[i]['protocol'], 'breach', 'breaches')} of the SMTP dialogue",
     ),
     Detector(
         "auth", Class.BOT, auth,

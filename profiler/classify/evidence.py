@@ -70,7 +70,7 @@ def has(bits: npt.NDArray[np.uint32], sign: int) -> npt.NDArray[np.bool_]:
     return np.asarray((bits & np.uint32(sign)) != 0)
 
 
-def plural(number: float, noun: str) -> str:
-    """Return a rounded number with its noun, as ``3 messages``."""
+def plural(number: float, noun: str, nouns: str = "") -> str:
+    """Return a rounded number with its noun, as ``3 messages``; ``nouns`` where an s does not do."""
     count = round(number)
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count} {noun if count == 1 else nouns or noun + 's'}"

@@ -26,8 +26,9 @@ MOST_DELAY_SECONDS = 0.04
 MOST_STARTED_SECONDS = 1.0
 RETRY_SECONDS = 0.01
 GIVE_UP_SECONDS = 60.0
-#: Short, so that a server that lives for a dozen batches has written checkpoints when it is killed.
-CHECKPOINT_SECONDS = 0.02
+# Slow enough, with checkpoints often enough, that a server which lives for a dozen batches has written some.
+CHECKPOINT_SECONDS = 0.1
+PACE_SECONDS = 0.03
 
 
 def test_profiles_after_twenty_kills_equal_those_of_an_uninterrupted_run(tmp_path: Path) -> None:
@@ -68,6 +69,7 @@ def _post_while_killing(server: Vedette, token: str, batches: list[bytes]) -> li
             for number, body in enumerate(batches):
                 acknowledged.append(_post(server, token, number, body))
                 done.release()
+                time.sleep(PACE_SECONDS)
         finally:
             done.release(BATCHES)
         assert killing.result() == KILLS
