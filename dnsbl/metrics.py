@@ -30,7 +30,7 @@ class _ServiceCollector(Collector):
             listings.add_metric([LAYER_NAMES.get(layer, "excluded")], count)
         yield listings
         yield GaugeMetricFamily(
-            "dnsbl_brake_held_listings", "Listings that the brake holds", value=self._service.publisher.brake.held
+            "dnsbl_brake_held_listings", "Listings that the brake holds", value=self._service.publisher.held
         )
         queries = CounterMetricFamily(
             "dnsbl_queries", "DNS queries answered", labels=["zone", "rcode", "transport"]

@@ -41,15 +41,24 @@ class Publisher:
         self.brake = Brake(config.listing.brake_per_hour, config.listing.brake_per_network_hour)
         #: Places outside the store: declared networks and the never-list.
         self._declared: set[Place] = set()
+        #: Prefixes of the bots that the brake holds.
+        self._held: set[str] = set()
         self._lock = threading.Lock()
         self.changes: dict[tuple[str, str], int] = {}
+
+    @property
+    def held(self) -> int:
+        """How many listings the brake holds."""
+        return len(self._held)
 
     def load(self, networks: Sequence[Network]) -> None:
         """Publish all that is listed and declared; at the start."""
         with self._lock:
             declared = self._declared_entries(networks)
             self._declared = {entry.place for entry in declared}
-            listed = [listing.entry() for listing in self._store.active() if self._is_published(listing)]
+            active = list(self._store.active())
+            self._held = {listing.prefix for listing in active if listing.held}
+            listed = [listing.entry() for listing in active if self._is_published(listing)]
             self._live.replace(listed + declared)
 
     def redeclare(self, networks: Sequence[Network]) -> None:
@@ -70,11 +79,12 @@ class Publisher:
             listings, removals = changes_of(verdict)
             add += [self._braked(verdict, listing) for listing in listings if not self._is_never(listing.network)]
             remove += removals
-            self._count(verdict)
         try:
             self._publish(add, remove, verdicts[-1].time // MICROSECONDS)
         except StoreError as error:
             raise SinkError(str(error)) from error
+        for verdict in verdicts:
+            self._count(verdict)
 
     def end(self, network: IPNetwork, layers: Iterable[Layer], why: str, now: int) -> list[str]:
         """End the listings of exactly this prefix in ``layers``; return the names of those that it left."""
@@ -87,7 +97,6 @@ class Publisher:
         """Publish what the brake holds; return how many those were."""
         held = [msgspec.structs.replace(listing, held=False) for listing in self._store.active() if listing.held]
         self._publish(held, [], now)
-        self.brake.held = 0
         return len(held)
 
     def expire(self, now: int) -> None:
@@ -104,6 +113,10 @@ class Publisher:
                 [place for place in places if place not in self._declared],
             )
             self._store.apply(add, remove, now)
+            self._held -= {removal.prefix for removal in remove if removal.layer is Layer.BOT}
+            for listing in add:
+                if listing.layer is Layer.BOT:
+                    (self._held.add if listing.held else self._held.discard)(listing.prefix)
 
     def _declared_entries(self, networks: Sequence[Network]) -> list[Entry]:
         entries = [Entry(place_of(Layer.EXCLUDED, network), "never listed", 0) for network in self._never]
@@ -121,8 +134,11 @@ class Publisher:
         return entries
 
     def _braked(self, verdict: Verdict, listing: Listing) -> Listing:
-        is_new = listing.layer is Layer.BOT and not verdict.was & Class.BOT
-        if not is_new or self.brake.passes(verdict.key, listing.since):
+        if listing.layer is not Layer.BOT:
+            return listing
+        if verdict.was & Class.BOT:  # what else changes about a held one does not release it
+            return msgspec.structs.replace(listing, held=listing.prefix in self._held)
+        if self.brake.passes(verdict.key, listing.since):
             return listing
         log.error("brake: %s is held: too many new bots in an hour (listing.brake_…)", listing.prefix)
         return msgspec.structs.replace(listing, held=True)

@@ -189,7 +189,7 @@ class Service:
         with self.engine.lock:
             verdict = self.engine.profiles.judge.explain(unit, now)
             profile = self._profile(unit, now)
-        listings = [listing for listing in self.listings.of(unit) if not listing.held]
+        listings = self.listings.of(unit)
         answered = [self._answered(zone, key) for zone in self.live.zones]
         return view.address(
             key, verdict, profile, listings, answered, self._declaration(key), self.listings.history(unit)
@@ -230,7 +230,7 @@ class Service:
 
     def checks(self) -> list[tuple[str, bool, str]]:
         """Return what readiness depends on: name, whether it holds, and what is so."""
-        held = self.publisher.brake.held
+        held = self.publisher.held
         return [
             ("engine", self.engine.failure is None, self.engine.failure or "folding"),
             ("zones", bool(self.live.zones), f"{len(self.live.zones)} zones, serial {self.live.serial}"),

@@ -93,7 +93,7 @@ def _score(verdict: Verdict | None, of: str) -> float:
 def _listed(answer: Answered, listings: Sequence[Listing]) -> list[dict[str, Any]]:
     """Return a row for each code that the zone answers, with the listing behind it."""
     rows = []
-    by_layer = {listing.layer: listing for listing in reversed(listings)}
+    by_layer = {listing.layer: listing for listing in reversed(listings) if not listing.held}
     for given in answer.zone.answers:
         listing = by_layer.get(given.layer)
         code = given.code + (listing.trust if listing and given.layer is Layer.MTA else 0)

@@ -7,6 +7,7 @@ number; any process may append, so a batch of the command line is read like any 
 
 import contextlib
 import queue
+import re
 import sqlite3
 import sys
 import threading
@@ -30,7 +31,10 @@ else:
 
 GROUP_BATCHES = 64
 ZSTD_LEVEL = 1
+READ_BYTES = 64 << 20
 MICROSECONDS = 1_000_000
+#: What an error quotes of a record may be anything, a mail address too: its sender reads it, the disk does not.
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -140,17 +144,21 @@ class Journal:
             return _acknowledged(self._reader, feed, key)
 
     def read(self, after: int, limit: int) -> list[Entry]:
-        """Return the entries that follow number ``after``, at most ``limit`` of them, in order."""
+        """Return the entries that follow number ``after``, in order: at most ``limit``, and about READ_BYTES."""
+        entries: list[Entry] = []
+        held_bytes = 0
         with self._reading():
-            found = self._reader.execute(
+            for number, feed, own, received, packed in self._reader.execute(
                 "select number, feed, own, received, rows from journal "
                 "where number > ? and rows is not null order by number limit ?",
                 (after, limit),
-            ).fetchall()
-        return [
-            Entry(number, feed, bool(own), received, np.frombuffer(zstd.decompress(rows), OBSERVATION))
-            for number, feed, own, received, rows in found
-        ]
+            ):
+                rows = np.frombuffer(zstd.decompress(packed), OBSERVATION)
+                entries.append(Entry(number, feed, bool(own), received, rows))
+                held_bytes += rows.nbytes
+                if held_bytes >= READ_BYTES:
+                    break
+        return entries
 
     def forget(self, upto: int, before: int) -> None:
         """Drop the rows of entries up to number ``upto``, and the keys of those received before ``before``.
@@ -209,9 +217,11 @@ def _insert(connection: sqlite3.Connection, batch: Batch, packed: bytes, receive
         return earlier
     rejected = [Rejected(line, error) for line, error in batch.rejected]
     ack = Ack(0, batch.records, len(batch.rows), rejected, batch.rejected_count)
+    kept = [Rejected(line, _QUOTED.sub("'…'", error)) for line, error in batch.rejected]
+    on_disk = msgspec.json.encode(msgspec.structs.replace(ack, rejected=kept))
     number = connection.execute(
         "insert into journal (feed, own, key, received, ack, rows) values (?, ?, ?, ?, ?, ?)",
-        (batch.feed, batch.own, batch.key, received, msgspec.json.encode(ack), packed),
+        (batch.feed, batch.own, batch.key, received, on_disk, packed),
     ).lastrowid
     assert number is not None
     return msgspec.structs.replace(ack, batch=number)

@@ -10,7 +10,7 @@ from dnsbl.cli import main
 HEAD = """\
 # The command line
 
-This page is made from the command itself (`python -m tests.cli_reference > docs/cli.md`); a test holds the two equal.
+This page is made from the command (`python -m tests.cli_reference > docs/cli.md`); a test holds the two equal.
 
 Results go to stdout, everything else to stderr. An error is one line that says what to do. Exit status:
 
@@ -22,8 +22,8 @@ Results go to stdout, everything else to stderr. An error is one line that says 
 | 130 | interrupted |
 
 Commands that change or show the registry, listings and zones work with the server running or not; a running server
-takes changes over within a second. `--config` and `--data` choose which installation; environment variables are keys
-of the configuration ([configuration.md](configuration.md)), and no other variable is read.
+takes changes over within a second. `--config` and `--data` choose which installation; environment variables are
+keys of the configuration ([configuration.md](configuration.md)), and no other variable is read.
 """
 
 

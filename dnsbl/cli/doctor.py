@@ -203,8 +203,7 @@ def _feeds(config: Config) -> Iterator[Finding]:
         return
     with closing(Registry(config.data_path, read_only=True)) as registry:
         names = [feed.name for feed in registry.feeds()]
-    with closing(open_database(config.data_path, read_only=True).conn) as connection:
-        seen = dict(connection.execute("select feed, max(received) from journal group by feed").fetchall())
+    seen = _last_received(config)
     if not names:
         yield Finding("feeds", WARNING, "there is none", "`vedette feed add NAME` makes one")
     for name in names:
@@ -220,6 +219,15 @@ def _feeds(config: Config) -> Iterator[Finding]:
             yield Finding("feeds", WARNING, f"{name} is silent for {silent / 3600:.0f} hours", "look at its sensor")
         else:
             yield Finding("feeds", OK, f"{name} delivered {silent:.0f} s ago")
+
+
+def _last_received(config: Config) -> dict[str, int]:
+    """Return when each feed last delivered, in µs since 1970, as far as the journal remembers."""
+    database = open_database(config.data_path, read_only=True)
+    with closing(database.conn) as connection:
+        if "journal" not in database.table_names():
+            return {}
+        return dict(connection.execute("select feed, max(received) from journal group by feed").fetchall())
 
 
 CHECKS: tuple[Callable[[Config], Iterator[Finding]], ...] = (

@@ -64,7 +64,7 @@ def remove(config: Config, address: str, reason: str, output: str) -> None:
 @with_config
 def list_(config: Config, layer: str | None, output: str) -> None:
     """List what is listed, except whole declared networks."""
-    with closing(ListingStore(config.data_path, read_only=True)) as store:
+    with closing(ListingStore(config.data_path)) as store:
         found = list(store.active(LAYERS_BY_NAME[layer] if layer else None))
     found.sort(key=lambda listing: (listing.network.version, listing.network, listing.layer))
     if output == JSON:

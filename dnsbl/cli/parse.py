@@ -19,10 +19,11 @@ _LEADING = ("line", "time", "ip", "event", "reason")
 @with_format
 @with_output
 def command(file: str, format_name: str, timezone: str, output: str) -> None:
-    """Show what is understood of a log: an observation a line, in the order of FILE's lines.
+    """Show what is understood of a log.
 
-    With --json a line reads {"line", "time", "ip", "event", "reason", …}, or {"line", "rejected"} where FILE's line
-    could not be understood. FILE may be compressed (.gz .zst .bz2 .xz).
+    Prints an observation a line, in the order of FILE's lines. With --json it reads {"line", "time", "ip", "event",
+    "reason", …}, or {"line", "rejected"} where FILE's line could not be understood. FILE may be compressed
+    (.gz .zst .bz2 .xz).
     """
     with closing(LogFile(file)) as log:
         parser = open_parser(format_name, log.context(timezone))

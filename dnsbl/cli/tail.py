@@ -1,5 +1,6 @@
 """``vedette tail``: posts what is appended to a log file, each line once, whatever breaks in between."""
 
+import contextlib
 import hashlib
 import logging
 import random
@@ -7,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -72,9 +74,8 @@ def command(
     state = state or _state_of(config, file, feed)
     state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     with (
+        _set_by_signals(stop),
         closing(Api(url or url_of(config), secret)) as api,
         closing(Follower(file.absolute(), state, from_end=from_end)) as follower,
     ):
@@ -141,6 +142,18 @@ class Tail:
             first = ack["rejected"][0]["error"] if ack["rejected"] else "see the server's log"
             log.warning("%d lines could not be understood; one of them: %s", self._rejected, first)
             self._told_at, self._rejected = time.monotonic(), 0
+
+
+@contextlib.contextmanager
+def _set_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Have TERM and INT set ``stop``, so that what is under way is finished."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _secret(token: str | None, token_file: Path | None) -> str:

@@ -18,21 +18,28 @@ class Brake:
     def __init__(self, per_hour: int, per_network_hour: int) -> None:
         self._per_hour = per_hour
         self._per_network_hour = per_network_hour
-        self._passed: deque[tuple[int, int]] = deque()
+        self._passed: deque[tuple[int, int, Key]] = deque()
+        self._keys: set[Key] = set()
         self._by_network: Counter[int] = Counter()
-        self.held = 0
 
     def passes(self, key: Key, now: int) -> bool:
-        """Whether a new listing at ``now`` (seconds since 1970) stays within the bounds; it is counted if so."""
+        """Whether a new listing at ``now`` (seconds since 1970) stays within the bounds; it is counted if so.
+
+        An address that passed within the hour passes again without being counted: it is offered anew after the
+        disk refused it, or comes back after a delisting.
+        """
         while self._passed and self._passed[0][0] <= now - WINDOW_SECONDS:
-            _, network = self._passed.popleft()
+            _, network, gone = self._passed.popleft()
+            self._keys.remove(gone)
             self._by_network[network] -= 1
             if not self._by_network[network]:
                 del self._by_network[network]
+        if key in self._keys:
+            return True
         network = key.lo >> _V4_SHIFT if key.is_v4 else key.hi >> _V6_SHIFT
         if len(self._passed) >= self._per_hour or self._by_network[network] >= self._per_network_hour:
-            self.held += 1
             return False
-        self._passed.append((now, network))
+        self._passed.append((now, network, key))
+        self._keys.add(key)
         self._by_network[network] += 1
         return True

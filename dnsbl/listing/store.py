@@ -135,17 +135,17 @@ class ListingStore:
         yield from map(_listing, rows)
 
     def of(self, key: Key) -> list[Listing]:
-        """Return what is listed now at exactly this address (its /64 in IPv6) or around it."""
+        """Return what is listed now at exactly this address (its /64 in IPv6) or around it, the narrowest first."""
         networks = [network_of(key)]
         while networks[-1].prefixlen > 0:
             networks.append(networks[-1].supernet())
         marks = ", ".join("?" * len(networks))
         with self._lock:
             rows = self._rows(
-                f"select * from listings where prefix in ({marks}) and ended is null order by layer",
-                tuple(map(str, networks)),
+                f"select * from listings where prefix in ({marks}) and ended is null", tuple(map(str, networks))
             )
-        return [_listing(row) for row in rows]
+        found = [_listing(row) for row in rows]
+        return sorted(found, key=lambda listing: (listing.layer, -listing.network.prefixlen))
 
     def at(self, network: IPNetwork) -> list[Listing]:
         """Return what is listed now at exactly this prefix."""

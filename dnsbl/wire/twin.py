@@ -21,7 +21,7 @@ HEADER_BYTES = 12
 PLAIN_UDP_BYTES = 512
 EDNS_PAYLOAD_BYTES = 1232
 TCP_BYTES = 65535
-NOTIMP, REFUSED, BADVERS = dnslib.RCODE.NOTIMP, dnslib.RCODE.REFUSED, 16
+NOERROR, FORMERR, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 3, 4, 5, 16
 _ADDRESS_BITS = {4: 32, 6: 128}
 _TEST_LISTED = {4: 0x7F000002, 6: 0xFFFF7F000002}
 _TEST_BLANK = {4: 0x7F000001, 6: 0xFFFF7F000001}
@@ -146,7 +146,7 @@ class Twin:
             if not opcode:
                 question = read_records(data, end, question)
         except MalformedError:
-            reply.header.rcode = NOTIMP if opcode else dnslib.RCODE.FORMERR
+            reply.header.rcode = NOTIMP if opcode else FORMERR
             return reply
         reply.add_question(dnslib.DNSQuestion(dnslib.DNSLabel(question.labels), question.type, question.klass))
         rcode = NOTIMP if opcode else BADVERS if question.version > 0 else self._fill(reply, question, now)
@@ -174,14 +174,14 @@ class Twin:
         reply.header.aa = 1
         if zone is None:
             self._add_server(reply, question)
-            return dnslib.RCODE.NOERROR
+            return NOERROR
         below = question.name[: len(question.name) - zone.origin.count(".") - 1]
         exists = (
             self._add_below(reply, zone, question, below, now) if below else self._add_apex(reply, zone, question)
         )
         if not reply.rr:
             reply.add_auth(self._soa(zone, min(zone.ttl, zone.negative_ttl)))
-        return dnslib.RCODE.NOERROR if exists else dnslib.RCODE.NXDOMAIN
+        return NOERROR if exists else NXDOMAIN
 
     def _version(self, reply: dnslib.DNSRecord, question: Question) -> int:
         is_asked = question.type in (dnslib.QTYPE.TXT, dnslib.QTYPE.ANY) and question.klass == dnslib.CLASS.CH
@@ -190,7 +190,7 @@ class Twin:
         reply.header.aa = 1
         owner = dnslib.DNSLabel(question.labels)
         reply.add_answer(dnslib.RR(owner, dnslib.QTYPE.TXT, dnslib.CLASS.CH, 0, dnslib.TXT("vedette")))
-        return dnslib.RCODE.NOERROR
+        return NOERROR
 
     def _zone_of(self, name: tuple[str, ...]) -> Zone | None:
         found = [zone for zone in self._zones if _is_under(name, _labels(zone.origin))]

@@ -25,6 +25,7 @@ except ImportError as error:
 
 MAX_ZONE_NAMES = 255
 _REMOVED = 0xFFFFFFFF
+_U32 = 0xFFFFFFFF
 _SECONDS_END = 1 << 32
 _SERIAL_END = 1 << 32
 
@@ -143,25 +144,26 @@ class LiveZones:
             since: seconds since 1970, one for all or one a value.
             expires: likewise; 0 for never.
         """
-        order = np.argsort(values, kind="stable")
-        hosts = np.asarray(values, np.uint64)[order]
+        unsigned = np.asarray(values, np.uint64)
+        order = np.argsort(unsigned, kind="stable")
+        hosts = unsigned[order]
         last = np.ones(len(hosts), bool)
         last[:-1] = hosts[1:] != hosts[:-1]
-        times = np.empty((len(hosts), 2), np.uint32)
-        times[:, 0] = since
-        times[:, 1] = expires
-        kept, which = np.unique(times[order][last], axis=0, return_inverse=True)
-        uses = np.bincount(which.reshape(-1), minlength=len(kept))
+        times = np.broadcast_to(
+            np.asarray(since, np.uint64) << np.uint64(32) | np.asarray(expires, np.uint64), hosts.shape
+        )
+        if times.strides == (0,):
+            kept, which = times[:1], np.zeros(int(last.sum()), np.intp)
+        else:
+            kept, which = np.unique(times[order][last], return_inverse=True)
+        uses = np.bincount(which, minlength=len(kept))
         text = _reason_bytes(reason)
         with self._lock:
-            records = np.array(
-                [
-                    self.snapshots.intern(text, int(begin), int(end), 0, int(count))
-                    for (begin, end), count in zip(kept, uses, strict=True)
-                ],
-                np.uint32,
-            )
-            self.snapshots.change_hosts(layer, is_v4, hosts[last], records[which.reshape(-1)])
+            records = [
+                self.snapshots.intern(text, int(both) >> 32, int(both) & _U32, 0, int(count))
+                for both, count in zip(kept, uses, strict=True)
+            ]
+            self.snapshots.change_hosts(layer, is_v4, hosts[last], np.array(records, np.uint32)[which])
             return self._publish()
 
     def _publish(self) -> int:

@@ -182,7 +182,11 @@ def _read(path: Path) -> _ZoneFile:
 def _known_keys(message: str) -> str:
     if "unknown field" not in message:
         return ""
-    owners = {"answer": _AnswerFile, "soa": _SoaFile, "nameservers": _NameServerFile}
+    owners: dict[str, type[msgspec.Struct]] = {
+        "answer": _AnswerFile,
+        "soa": _SoaFile,
+        "nameservers": _NameServerFile,
+    }
     owner = next((struct for key, struct in owners.items() if f"`$.{key}" in message), _ZoneFile)
     return f"; known keys: {', '.join(field.name for field in msgspec.structs.fields(owner))}"
 

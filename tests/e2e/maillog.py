@@ -6,16 +6,16 @@ import random
 from tests.e2e.postfix import DOMAIN
 
 CLIENTS = 80
-SESSIONS_A_BATCH = 12
 SECONDS_A_BATCH = 5
 
 
 class MailLog:
     """Writes batch after batch from a start time; the same seed and start give the same bytes."""
 
-    def __init__(self, seed: int, start: datetime.datetime) -> None:
+    def __init__(self, seed: int, start: datetime.datetime, sessions_a_batch: int) -> None:
         self._random = random.Random(seed)
         self._time = start
+        self._sessions_a_batch = sessions_a_batch
         self._serial = 0
         self._open: list[str] = []
         self._clients = [
@@ -24,7 +24,7 @@ class MailLog:
 
     def batch(self) -> bytes:
         """Return the next batch."""
-        lines = [line for _ in range(SESSIONS_A_BATCH) for line in self._session()]
+        lines = [line for _ in range(self._sessions_a_batch) for line in self._session()]
         # What was opened in an earlier batch ends in this one: joins have to outlive a crash between the two.
         ending, self._open = self._open[:-6], self._open[-6:]
         lines += [line for queue in ending for line in self._delivery(queue)]

@@ -22,18 +22,19 @@ BATCHES = 200
 KILLS = 20
 #: Of the kills, so many fall on a server that is still starting.
 KILLS_AT_START = 5
-MOST_DELAY_SECONDS = 0.04
+MOST_DELAY_SECONDS = 0.02
 MOST_STARTED_SECONDS = 1.0
 RETRY_SECONDS = 0.01
 GIVE_UP_SECONDS = 60.0
-# Slow enough, with checkpoints often enough, that a server which lives for a dozen batches has written some.
+# Batches large enough and checkpoints often enough that most kills fall on a batch under way, and that a server
+# which lives for a dozen batches has written checkpoints.
+SESSIONS_A_BATCH = 200
 CHECKPOINT_SECONDS = 0.1
-PACE_SECONDS = 0.03
 
 
 def test_profiles_after_twenty_kills_equal_those_of_an_uninterrupted_run(tmp_path: Path) -> None:
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
-    log = MailLog(SEED, start)
+    log = MailLog(SEED, start, SESSIONS_A_BATCH)
     batches = [log.batch() for _ in range(BATCHES)]
     quiet = Vedette(tmp_path / "quiet", checkpoint_seconds=CHECKPOINT_SECONDS)
     killed = Vedette(tmp_path / "killed", checkpoint_seconds=CHECKPOINT_SECONDS)
@@ -49,6 +50,7 @@ def test_profiles_after_twenty_kills_equal_those_of_an_uninterrupted_run(tmp_pat
         quiet.stop()
 
         acknowledged = _post_while_killing(killed, token, batches)
+        assert _post(killed, token, 0, batches[0])["duplicate"]
         killed.stop()
 
         _assert_none_lost(acknowledged, expected)
@@ -69,7 +71,6 @@ def _post_while_killing(server: Vedette, token: str, batches: list[bytes]) -> li
             for number, body in enumerate(batches):
                 acknowledged.append(_post(server, token, number, body))
                 done.release()
-                time.sleep(PACE_SECONDS)
         finally:
             done.release(BATCHES)
         assert killing.result() == KILLS

@@ -13,6 +13,7 @@ from tests.e2e.server import Vedette
 pytestmark = pytest.mark.e2e
 
 SEED = 5
+SESSIONS_A_BATCH = 12
 CAUGHT_UP_SECONDS = 20.0
 
 
@@ -22,7 +23,8 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.everything = b""
-        self._lines = MailLog(SEED, datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1))
+        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+        self._lines = MailLog(SEED, start, SESSIONS_A_BATCH)
         self._marks = 0
         path.touch()
 

@@ -65,6 +65,17 @@ def test_what_is_sent_again_is_answered_with_the_first_acknowledgement(journal) 
     assert len(journal.read(0, 10)) == 2
 
 
+@pytest.mark.parametrize("quoted", ["'jane@x.example'", '"it\'s jane"', r"'a\'b jane'", '"', "'jane' and 'jane'"])
+def test_what_an_error_quotes_is_told_but_not_kept(journal, quoted) -> None:
+    made = batch(b"k")._replace(rejected=[(2, f"`ip`: {quoted} is no address")])
+    assert journal.append(made).result().rejected[0].error == f"`ip`: {quoted} is no address"
+    kept = journal.acknowledged("mx", b"k").rejected[0]
+    assert kept.line == 2
+    assert kept.error.startswith("`ip`: ")
+    assert kept.error.endswith(" is no address")
+    assert "jane" not in kept.error
+
+
 def test_what_is_acknowledged_is_there_after_the_process_is_gone(journal, tmp_path) -> None:
     ack = journal.append(batch(b"k")).result()
     # Another connection sees only what is committed; closing the first is not needed for that.

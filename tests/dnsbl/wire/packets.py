@@ -38,8 +38,13 @@ def reverse(address: str, zone: str) -> str:
 
 def parse(reply: bytes) -> dnslib.DNSRecord:
     """Parse a reply whose question may have octets that dnslib does not read: those become a letter."""
-    end = reply.find(b"\0", 12) if len(reply) > 12 else len(reply)
-    return dnslib.DNSRecord.parse(reply[:12] + _ascii(reply[12:end]) + reply[end:])
+    clean = bytearray(reply)
+    at = 12
+    while at < len(clean) and clean[at]:
+        size = clean[at]
+        clean[at + 1 : at + 1 + size] = _ascii(bytes(clean[at + 1 : at + 1 + size]))
+        at += 1 + size
+    return dnslib.DNSRecord.parse(bytes(clean))
 
 
 def _ascii(label: bytes) -> bytes:
