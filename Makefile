@@ -45,15 +45,15 @@ clean: ## Remove what was built, but neither the virtual environment nor the dat
 # pip before 25.1 knows no dependency groups.
 $(STAMPS)/venv:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/dev: pyproject.toml $(STAMPS)/venv
-	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -m pip install -qq --group dev
 	@touch $@
 
 # What is compiled depends on .pxd files that the build does not know of: so it starts anew.
 $(STAMPS)/build: $(SOURCES_COMPILED) pyproject.toml $(STAMPS)/venv
 	find dnsbl profiler \( -name '*.so' -o -name '*.c' \) -delete
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install -qq --editable .
 	@touch $@

@@ -10,11 +10,10 @@ import numpy as np
 
 from profiler.classify.evidence import Class, Detector, Floats, Scene, has, plural
 from profiler.observation import Sign
+from profiler.profile.record import LLR_BAD, LLR_GOOD
 from profiler.sources.networks import Use
 
-LLR_BAD_RECIPIENT = 1.1
 LLR_BAD_CONTENT = 1.3
-LLR_GOOD = -0.4
 OUTCOME_CEILING = 12.0
 OUTCOME_FLOOR = -4.6  # the test's lower boundary: more innocence than that is not saved up
 HELO_CEILING = 2.5
@@ -31,7 +30,7 @@ _SERVER_LIKE = Sign.RDNS_SERVER | Sign.RDNS_STATIC
 def outcomes(scene: Scene) -> Floats:
     """Weigh the outcomes of messages: SPRT over a day, CUSUM over the last hours, whichever is worse."""
     c = scene.columns
-    day = LLR_BAD_RECIPIENT * c["bad_recipient"] + LLR_BAD_CONTENT * c["bad_content"] + LLR_GOOD * c["good"]
+    day = LLR_BAD * c["bad_recipient"] + LLR_BAD_CONTENT * c["bad_content"] + LLR_GOOD * c["good"]
     worse = np.where(c["saturated"] != 0, np.minimum(day, 0.0), np.maximum(day, c["cusum"]))
     return np.clip(worse, OUTCOME_FLOOR, OUTCOME_CEILING)
 

@@ -22,6 +22,9 @@ Slots = npt.NDArray[np.uint32]
 HALF_LIVES_AN_EPOCH = 8
 FAST_HALF_LIFE_SECONDS = 24 * 3600
 SLOW_HALF_LIFE_SECONDS = 30 * 24 * 3600
+#: Nats that one outcome adds to the sequential test: ln(P(outcome | bot) / P(outcome | clean)).
+LLR_BAD = 1.1
+LLR_GOOD = -0.4
 SLOT_SECONDS = 600
 SLOTS = 16
 

@@ -18,7 +18,7 @@ import secrets
 
 import numpy as np
 
-from profiler.profile.record import COLUMNS, PROFILE
+from profiler.profile.record import COLUMNS, LLR_BAD, LLR_GOOD, PROFILE
 
 BLOCK = 256  # profiles written to a checkpoint at once
 STANDING = np.dtype(
@@ -96,8 +96,8 @@ cdef int64_t SLOT = 600 * SECOND
 cdef int64_t FAST_EPOCH = 8 * DAY
 cdef int64_t SLOW_EPOCH = 240 * DAY
 cdef uint32_t SATURATED = 0xFFFFFFFF
-cdef double LLR_BAD = 1.1
-cdef double LLR_GOOD = 0.4
+cdef double BAD = LLR_BAD
+cdef double GOOD = LLR_GOOD
 cdef double SCREEN = 2.0
 
 cdef uint32_t WEIGHTS[WEIGHT_STEPS]
@@ -237,7 +237,7 @@ cdef inline double ring_cusum(Profile *p, int32_t now_slot) noexcept nogil:
     for s in range(p.slot - RING + 1, p.slot + 1):
         if s <= now_slot - RING:
             continue
-        g += LLR_BAD * p.recent[s & (RING - 1)][1] - LLR_GOOD * p.recent[s & (RING - 1)][0]
+        g += BAD * p.recent[s & (RING - 1)][1] + GOOD * p.recent[s & (RING - 1)][0]
         if g < 0:
             g = 0
     return g

@@ -184,7 +184,9 @@ def test_a_disk_that_refuses_is_told_the_answers_have_changed_and_a_second_try_c
         contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other,
     ):
         house.publisher.load([])
-        other.execute("create trigger no before insert on listings begin select raise(abort, 'disk I/O error'); end")
+        other.execute(
+            "create trigger no before insert on listings begin select raise(abort, 'disk I/O error'); end"
+        )
         for _ in range(3):
             with pytest.raises(SinkError, match="disk I/O error"):
                 house.judged(Class.BOT)
@@ -199,7 +201,11 @@ def test_a_disk_that_refuses_is_told_the_answers_have_changed_and_a_second_try_c
 def test_what_another_process_changed_by_hand_is_taken_over(house, tmp_path) -> None:
     house.judged(Class.BOT)
     with contextlib.closing(ListingStore(tmp_path)) as other:
-        other.apply([ListingRow("45.1.1.1/32", Layer.OPERATOR, "by hand", NOW)], [Removal(f"{IP}/32", Layer.BOT, "by hand")], NOW)
+        other.apply(
+            [ListingRow("45.1.1.1/32", Layer.OPERATOR, "by hand", NOW)],
+            [Removal(f"{IP}/32", Layer.BOT, "by hand")],
+            NOW,
+        )
     house.publisher.redeclare([])
     assert listed(house.live, "45.1.1.1")["bl"] == ["127.0.0.2"]
     assert listed(house.live, IP) == {}

@@ -22,7 +22,9 @@ def stored(tmp_path) -> bytes:
 
 
 def test_a_feed_comes_back_with_all_it_has(registry) -> None:
-    registry.add_feed("mx-1", format="postfix", networks=["45.0.0.0/8", "2a00::/16"], timezone="Europe/Vienna", trust="foreign")
+    registry.add_feed(
+        "mx-1", format="postfix", networks=["45.0.0.0/8", "2a00::/16"], timezone="Europe/Vienna", trust="foreign"
+    )
     feed = Feed("mx-1", "postfix", ("45.0.0.0/8", "2a00::/16"), "Europe/Vienna", "foreign")
     assert registry.feed("mx-1") == feed
     assert registry.feeds() == [feed]
@@ -77,7 +79,11 @@ def test_tokens_tell_who_shows_them(registry) -> None:
 
 
 def test_no_token_stands_on_the_disk(registry, tmp_path) -> None:
-    tokens = [registry.add_feed("mx", format="auto"), registry.add_isp("cable", ["45.0.0.0/8"]), registry.operator_token()]
+    tokens = [
+        registry.add_feed("mx", format="auto"),
+        registry.add_isp("cable", ["45.0.0.0/8"]),
+        registry.operator_token(),
+    ]
     on_disk = stored(tmp_path)
     assert b"cable" in on_disk
     for token in tokens:

@@ -38,7 +38,13 @@ def postfix() -> bytes:
 
 def ndjson() -> bytes:
     made = [
-        {"time": NOW / 1e6 - DAY_SECONDS + i, "ip": BOT, "event": "reject", "reason": "unknown_recipient", "helo": f"h{i}"}
+        {
+            "time": NOW / 1e6 - DAY_SECONDS + i,
+            "ip": BOT,
+            "event": "reject",
+            "reason": "unknown_recipient",
+            "helo": f"h{i}",
+        }
         for i in range(12)
     ]
     return b"".join(json.dumps(one).encode() + b"\n" for one in made)
@@ -77,7 +83,9 @@ def test_the_same_input_gives_the_same_output_and_portions_the_same_profiles(dat
     parts = [data[at : at + 997] for at in range(0, len(data), 997)]
     assert {str(verdict.key) for verdict in portions.run(parts)} == {line["ip"] for line in lines}
     for tier in ("own", "foreign"):
-        assert portions.profiles.tables[tier].profiles().tobytes() == first.profiles.tables[tier].profiles().tobytes()
+        assert (
+            portions.profiles.tables[tier].profiles().tobytes() == first.profiles.tables[tier].profiles().tobytes()
+        )
 
 
 def test_each_change_is_told_and_in_the_order_of_the_log() -> None:
@@ -103,4 +111,8 @@ def test_nothing_in_nothing_out() -> None:
 
 
 def test_the_worst_class_is_the_word() -> None:
-    assert [worst(classes) for classes in (Class(0), Class.MTA, Class.BOT | Class.DYNAMIC)] == ["unknown", "mta", "bot"]
+    assert [worst(classes) for classes in (Class(0), Class.MTA, Class.BOT | Class.DYNAMIC)] == [
+        "unknown",
+        "mta",
+        "bot",
+    ]

@@ -4,6 +4,10 @@ import bz2
 import gzip
 import json
 import lzma
+import os
+import pty
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dnsbl.cli.logfile import CHUNK_BYTES
+from dnsbl.cli.progress import LONG_BYTES
 from profiler import simulate
 from tests.dnsbl.cli.conftest import Run
 
@@ -19,6 +24,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+ROOT = Path(__file__).parents[3]
 END = 1_772_366_400.0  # 2026-03-01 12:00 UTC
 BOT = "185.44.9.20"
 _REJECT = (
@@ -96,7 +102,10 @@ def test_compressed_files_read_alike(suffix: str, pack: Callable[[bytes], bytes]
     wanted = run("replay", str(plain), "--json").stdout
     assert len(lines(wanted)) > 10
     assert run("replay", str(packed), "--json").stdout == wanted
-    assert run("replay", "-", "--json", stdin=text * 2).stdout == wanted
+    # A pipe gives what it holds, in portions of its own.
+    words = [sys.executable, "-m", "dnsbl.cli", "replay", "-", "--json"]
+    piped = subprocess.run(words, input=text * 2, capture_output=True, cwd=ROOT, check=True)
+    assert piped.stdout.decode() == wanted
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstd.compress)])
@@ -118,6 +127,23 @@ def test_replay_believes_what_is_declared(run: Run) -> None:
     words = ("replay", "-", "--format", "ndjson", "--json")
     assert [line["class"] for line in lines(run(*words, stdin=flows).stdout)] == []
     assert "bot" in [line["class"] for line in lines(run(*words, "--dynamic", "185.44.0.0/16", stdin=flows).stdout)]
+
+
+def test_a_long_replay_shows_its_progress_on_a_terminal_only(tmp_path: Path) -> None:
+    path = tmp_path / "mail.log"
+    line = b"2026-03-01T11:59:59+00:00 mx postfix/anvil[1]: statistics: nothing to see here\n"
+    path.write_bytes(line * (LONG_BYTES // len(line) + 1))
+    words = [sys.executable, "-m", "dnsbl.cli", "replay", str(path), "--format", "postfix"]
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs, cwd=ROOT, check=True)
+        assert re.search(rb"\[#+-*\] +\d+%", os.read(ours, 65_536))
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    piped = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, cwd=ROOT, check=True)
+    assert piped.stderr.count(b"\n") == 1
+    assert b"[" not in piped.stderr
 
 
 def test_what_is_no_log_is_told(run: Run) -> None:

@@ -1,6 +1,7 @@
 """``vedette up``: the process, its banner and its demo, and who looks addresses up beside it."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl.cli.banner import banner
+from dnsbl.cli.banner import SAMPLE_IP, banner
 from dnsbl.cli.client import URL_FILE
 from dnsbl.cli.up import TOKEN_FILE
 from dnsbl.config import Config
@@ -99,6 +100,26 @@ def test_the_first_start_makes_a_feed_that_works_and_the_second_keeps_it(up: Up,
     assert read["profile"]["observations"] == 1
     assert "185.44.9.20: unknown" in run("lookup", "185.44.9.20", "--data", str(up.data)).stdout
     assert token in up.start()
+
+
+def test_the_lines_to_try_at_once_work_as_they_stand(up: Up) -> None:
+    lines = [line.strip() for line in up.start().partition("Try at once:")[2].splitlines()]
+    tried = {
+        word: shell(line) for line in lines for word in (line.partition(" ")[0],) if word and shutil.which(word)
+    }
+    if "dig" in tried:
+        assert "test" in tried["dig"]
+    if "curl" in tried:
+        # The last of the two: what the first one posted is about this address.
+        assert json.loads(tried["curl"])["ip"] == SAMPLE_IP
+    posting = next(line for line in lines if "batches" in line)
+    if shutil.which("curl"):
+        assert json.loads(shell(posting))["observations"] == 1
+
+
+def shell(line: str) -> str:
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=START_SECONDS, check=True)
+    return done.stdout
 
 
 def test_what_was_set_up_before_the_first_start_gets_no_feed_beside_it(up: Up, run: Run) -> None:

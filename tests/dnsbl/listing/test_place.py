@@ -26,7 +26,9 @@ def test_the_prefix_of_an_address() -> None:
     assert str(network_of(parse("2a00:1450:4:1::25"))) == "2a00:1450:4:1::/64"
 
 
-@pytest.mark.parametrize("text", ["185.44.2.66", "185.44.0.0/16", "45.0.0.0/8", "2a00:1450:4:1::/64", "2a00:1400::/24"])
+@pytest.mark.parametrize(
+    "text", ["185.44.2.66", "185.44.0.0/16", "45.0.0.0/8", "2a00:1450:4:1::/64", "2a00:1400::/24"]
+)
 def test_ordinary_prefixes_may_be_listed(text: str) -> None:
     check_listable(parse_network(text), [parse_network("81.0.0.0/8"), parse_network("2c00::/16")])
 

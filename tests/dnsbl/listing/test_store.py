@@ -124,7 +124,9 @@ def test_two_stores_see_each_others_listings_and_never_double_them(store, tmp_pa
 def test_a_refusal_of_the_disk_changes_nothing(store, tmp_path) -> None:
     store.apply([BOT], [], NOW)
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
-        other.execute("create trigger no before insert on listings begin select raise(abort, 'disk I/O error'); end")
+        other.execute(
+            "create trigger no before insert on listings begin select raise(abort, 'disk I/O error'); end"
+        )
         with pytest.raises(StoreError, match="disk I/O error"):
             store.apply([Listing("45.1.1.1/32", Layer.BOT, "x", NOW)], [Removal(PREFIX, Layer.BOT, "gone")], NOW)
         other.execute("drop trigger no")

@@ -22,6 +22,7 @@ def live() -> LiveZones:
             entry("10.20.0.0/16", Layer.DYNAMIC_DECLARED),
             entry("100.64.0.0/11", Layer.DYNAMIC_INFERRED),
             entry("2001:db8:1:2::/64"),
+            entry("2a00::/64"),
             entry("2001:db8:8000::/33", Layer.DYNAMIC_INFERRED),
         ]
     )
@@ -106,6 +107,8 @@ def test_every_name_above_a_listing_is_nodata(live, address, zone):
         ("1.0.0.2.wl", "NXDOMAIN"),
         ("2.0.0.2.bl", "NXDOMAIN"),
         ("8.b.d.0.1.0.0.2.bl", "NOERROR"),
+        ("a.2.bl", "NOERROR"),
+        ("b.2.bl", "NXDOMAIN"),
         ("9.b.d.0.1.0.0.2.bl", "NXDOMAIN"),
         ("8.8.b.d.0.1.0.0.2.dyn", "NOERROR"),
         ("7.8.b.d.0.1.0.0.2.dyn", "NXDOMAIN"),

@@ -79,7 +79,10 @@ def test_a_bot_is_seen_after_a_few_unknown_recipients(signs: int, needed: int) -
 
 
 def test_bounces_and_changing_helos_count_as_well() -> None:
-    opened = [row(IP, Event.MESSAGE, queue=n << 33, signs=Sign.OPENS | UNVERIFIED, helo=destination(n)) for n in range(1, 9)]
+    opened = [
+        row(IP, Event.MESSAGE, queue=n << 33, signs=Sign.OPENS | UNVERIFIED, helo=destination(n))
+        for n in range(1, 9)
+    ]
     bounces = [row("", Event.BOUNCE, START + MINUTE, queue=n << 33, **UNKNOWN) for n in range(1, 9)]
     story = tell(*opened, *bounces)
     assert story.ever(Class.BOT)
@@ -186,7 +189,11 @@ def test_a_past_of_good_mail_does_not_whitewash_a_customers_machine() -> None:
 
 
 def test_good_mail_between_does_not_hide_as_much_bad_mail() -> None:
-    mixed = [part for i in range(30) for part in (*unknown(1, START + i * SECOND, signs=CUSTOMER), *good(1, START + i * SECOND, signs=0))]
+    mixed = [
+        part
+        for i in range(30)
+        for part in (*unknown(1, START + i * SECOND, signs=CUSTOMER), *good(1, START + i * SECOND, signs=0))
+    ]
     assert tell(*mixed).ever(Class.BOT)
 
 

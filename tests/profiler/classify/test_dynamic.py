@@ -31,7 +31,13 @@ def test_the_words_of_the_name(rdns: Sign, expected: float, says: str) -> None:
 
 @pytest.mark.parametrize(
     ("neighbours", "generic", "expected"),
-    [(100, 90, 2.0), (100, 50, 0.0), (100, 0, -2.0), (NEIGHBOURS_NEEDED - 1, NEIGHBOURS_NEEDED - 1, 0.0), (0, 0, 0.0)],
+    [
+        (100, 90, 2.0),
+        (100, 50, 0.0),
+        (100, 0, -2.0),
+        (NEIGHBOURS_NEEDED - 1, NEIGHBOURS_NEEDED - 1, 0.0),
+        (0, 0, 0.0),
+    ],
 )
 def test_what_the_neighbours_are_called(neighbours: float, generic: float, expected: float) -> None:
     given = scene(neighbours=neighbours, generic=generic)

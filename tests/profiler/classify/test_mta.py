@@ -16,7 +16,8 @@ def test_accepted_mail_speaks_for_a_server_up_to_a_ceiling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "expected"), [(100, 0, 2.0), (98, 2, 2.0), (90, 10, 0.0), (80, 20, -4.0), (0, 5, -4.0), (0, 0, 0.0)]
+    ("good", "bad", "expected"),
+    [(100, 0, 2.0), (98, 2, 2.0), (90, 10, 0.0), (80, 20, -4.0), (0, 5, -4.0), (0, 0, 0.0)],
 )
 def test_the_share_of_failures(good: float, bad: float, expected: float) -> None:
     given = scene(past_good=good, past_bad=bad)
