@@ -714,7 +714,7 @@ cdef void answer_apex(
         r.answers += 1
     elif q.type_ == TYPE_NS:
         put_servers(r, zones, zone, HEADER_BYTES)
-    else:
+    if not r.answers and not r.overflow:
         put_negative(r, view, zone, HEADER_BYTES)
 
 

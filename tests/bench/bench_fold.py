@@ -1,7 +1,7 @@
-"""Postfix lines parsed and folded into profiles, lines a second, beside a naive Python regular expression and a dict.
+"""Lines a second of Postfix logs parsed and folded into profiles, beside a naive regular expression and a dict.
 
-Run: ``taskset -c 1 python tests/bench/bench_fold.py [lines]``. The figure is the best of the rounds, as other work on
-the machine only slows a round down. It fails if the two disagree about how often any address was refused.
+Run: ``taskset -c 1 python tests/bench/bench_fold.py [lines]``. The figure is the best of the rounds, as other work
+on the machine only slows a round down. It fails if the two disagree about how often any address was refused.
 """
 
 import sys

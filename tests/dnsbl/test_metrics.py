@@ -1,8 +1,8 @@
 import re
 
+from profiler.observation import Event
 from tests.dnsbl.test_service import BOT, misdeeds, post, service
 from tests.profiler.rows import row
-from profiler.observation import Event
 
 __all__ = ["service"]
 

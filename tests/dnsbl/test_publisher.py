@@ -32,8 +32,8 @@ class House:
         self.live = LiveZones(zones_of(self.config), public_url=self.config.public_url)
         self.publisher = Publisher(self.config, self.store, self.live)
 
-    def judged(self, classes: Class, ip: str = IP, was: Class = Class(0), **more) -> None:
-        self.publisher.sink([verdict(classes, ip, was=was, **more)])
+    def judged(self, classes: Class, ip: str = IP, was: int = 0, **more) -> None:
+        self.publisher.sink([verdict(classes, ip, was=Class(was), **more)])
 
     def by_hand(self, prefix: str, expires: int = 0) -> None:
         self.store.apply([ListingRow(prefix, Layer.OPERATOR, "by hand", NOW, expires=expires)], [], NOW)

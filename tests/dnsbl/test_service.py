@@ -274,19 +274,27 @@ SECRETS = (
     b"Invoice",
     b"sasl-jane",
 )
-POSTFIX = b"""\
-Nov  3 04:05:06 mx1 postfix/smtpd[11]: connect from unknown[185.44.2.66]
-Nov  3 04:05:06 mx1 postfix/smtpd[11]: NOQUEUE: reject: RCPT from unknown[185.44.2.66]: 550 5.1.1 <secret-recipient@lonely.example>: Recipient address rejected: User unknown in virtual mailbox table; from=<jane.doe@lonely.example> to=<secret-recipient@lonely.example> proto=ESMTP helo=<private-helo.lonely.example>
-Nov  3 04:05:07 mx1 postfix/smtpd[11]: 4X1AA: client=unknown[185.44.2.66], sasl_method=PLAIN, sasl_username=sasl-jane
-Nov  3 04:05:07 mx1 postfix/cleanup[11]: 4X1AA: message-id=<Invoice@lonely.example>
-Nov  3 04:05:07 mx1 postfix/cleanup[11]: 4X1AA: warning: header Subject: Invoice for jane.doe; from=<hidden-sender@lonely.example>
-Nov  3 04:05:07 mx1 postfix/qmgr[1]: 4X1AA: from=<hidden-sender@lonely.example>, size=900, nrcpt=1 (queue active)
-Nov  3 04:05:08 mx1 postfix/smtp[9]: 4X1AA: to=<secret-recipient@lonely.example>, relay=x, delay=1, dsn=5.1.1, status=bounced (host said: 550 no jane.doe here)
-a broken line of jane.doe with Invoice
-"""
+_AT = b"Nov  3 04:05:06 mx1 postfix/"
+POSTFIX = b"\n".join(
+    _AT + line
+    for line in (
+        b"smtpd[11]: connect from unknown[185.44.2.66]",
+        b"smtpd[11]: NOQUEUE: reject: RCPT from unknown[185.44.2.66]: 550 5.1.1 <secret-recipient@lonely.example>: "
+        b"Recipient address rejected: User unknown in virtual mailbox table; from=<jane.doe@lonely.example> "
+        b"to=<secret-recipient@lonely.example> proto=ESMTP helo=<private-helo.lonely.example>",
+        b"smtpd[11]: 4X1AA: client=unknown[185.44.2.66], sasl_method=PLAIN, sasl_username=sasl-jane",
+        b"cleanup[11]: 4X1AA: message-id=<Invoice@lonely.example>",
+        b"cleanup[11]: 4X1AA: warning: header Subject: Invoice for jane.doe; from=<hidden-sender@lonely.example>",
+        b"qmgr[1]: 4X1AA: from=<hidden-sender@lonely.example>, size=900, nrcpt=1 (queue active)",
+        b"smtp[9]: 4X1AA: to=<secret-recipient@lonely.example>, relay=x, delay=1, dsn=5.1.1, status=bounced "
+        b"(host said: 550 no jane.doe here)",
+    )
+)
+POSTFIX += b"\na broken line of jane.doe with Invoice\n"
 NDJSON = (
     b'{"time": 1793491200, "ip": "185.44.2.67", "event": "reject", "reason": "unknown_recipient", '
-    b'"helo": "private-helo.lonely.example", "sender_domain": "lonely.example", "rdns": "jane.doe.lonely.example"}\n'
+    b'"helo": "private-helo.lonely.example", "sender_domain": "lonely.example", '
+    b'"rdns": "jane.doe.lonely.example"}\n'
     b'{"time": 1793491200, "ip": "185.44.2.67", "event": "jane.doe"}\n'
     b'{"time": "Invoice", "ip": "jane.doe", "event": "reject"}\n'
 )

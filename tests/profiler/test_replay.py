@@ -23,14 +23,14 @@ def postfix() -> bytes:
         lines += [
             f"{at}/smtpd[11]: {number:05}AA: client=mail.company.example[{SERVER}]",
             f"{at}/qmgr[1]: {number:05}AA: from=<news@company.example>, size=900, nrcpt=1 (queue active)",
-            f"{at}/lmtp[9]: {number:05}AA: to=<u{number}@site.example>, relay=x, delay=1, dsn=2.0.0, status=sent (250 ok)",
+            f"{at}/lmtp[9]: {number:05}AA: to=<u{number}@site.example>, relay=x, dsn=2.0.0, status=sent (250 ok)",
             f"{at}/qmgr[1]: {number:05}AA: removed",
         ]
         if number < 12:
             client = f"unknown[{BOT}]"
             lines.append(
-                f"{at}/smtpd[12]: NOQUEUE: reject: RCPT from {client}: 550 5.1.1 <a{number}@site.example>: Recipient "
-                f"address rejected: User unknown in virtual mailbox table; from=<x@spam.example> "
+                f"{at}/smtpd[12]: NOQUEUE: reject: RCPT from {client}: 550 5.1.1 <a{number}@site.example>: "
+                f"Recipient address rejected: User unknown in virtual mailbox table; from=<x@spam.example> "
                 f"to=<a{number}@site.example> proto=ESMTP helo=<host{number}>"
             )
     return "\n".join(lines).encode() + b"\nthis is no log line\n"

@@ -1,4 +1,4 @@
-"""What holds for profiles whatever is folded: order, batches and checkpoints make no difference (DESIGN §5.7, §5.8)."""
+"""What holds whatever is folded: order, batches and checkpoints make no difference (DESIGN §5.7, §5.8)."""
 
 import numpy as np
 from hypothesis import given, settings

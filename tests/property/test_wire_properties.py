@@ -1,18 +1,20 @@
 """The compiled answers and the twin's agree, field by field, for any zones, entries and queries."""
 
+import random
 import struct
 from typing import Any
 
 import dnslib
-from hypothesis import event, example, given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dnsbl.listing.codes import Layer
 from dnsbl.wire.twin import Twin, read_question
 from dnsbl.zone.entry import Entry, Place
 from dnsbl.zone.live import LiveZones
-from dnsbl.zone.zone import Answer, NameServer, Soa, Zone
-from tests.dnsbl.wire.packets import form, opt, parse, wire
+from dnsbl.zone.zone import Answer, NameServer, Soa, Zone, load_zones, packaged_zones
+from tests.dnsbl.wire.packets import form, opt, parse, query, wire
 
 NOW = 1_700_000_000
 SERIAL = 77
@@ -40,7 +42,7 @@ v6_values = st.tuples(st.sampled_from([0, 0x2001, 0x2A00]), st.sampled_from([0, 
 @st.composite
 def zones(draw: st.DrawFn) -> list[Zone]:
     made = []
-    for origin in draw(st.lists(origins, min_size=1, max_size=4, unique=True)):
+    for origin in draw(st.lists(origins, min_size=2, max_size=5, unique=True)):
         kind = draw(st.sampled_from(["block", "block", "allow", "class"]))
         possible = {
             "block": [Layer.OPERATOR, Layer.BOT, Layer.DYNAMIC_DECLARED, Layer.DYNAMIC_INFERRED],
@@ -75,7 +77,7 @@ def zones(draw: st.DrawFn) -> list[Zone]:
                 Soa(draw(st.sampled_from([f"ns.{origin}", "ns.example", "x.y"])), f"hostmaster.{origin}"),
                 tuple(NameServer(name, draw(addresses)) for name in servers),
                 answers,
-                draw(st.sampled_from([False, False, False, True])),
+                draw(st.sampled_from([False] * 7 + [True])),
             )
         )
     return made
@@ -89,7 +91,7 @@ def entries(draw: st.DrawFn) -> Entry:
     length = draw(st.sampled_from([bits, bits, bits, bits - 1, bits - 8, bits // 2, bits // 2 - 3, 8, 1, 0]))
     value = draw(v4_values if is_v4 else v6_values)
     value = value >> (bits - length) << (bits - length)
-    expires = draw(st.sampled_from([0, 0, NOW - 1, NOW, NOW + 1, NOW + 200, NOW + 10**6]))
+    expires = draw(st.sampled_from([0, 0, 0, NOW - 1, NOW, NOW + 1, NOW + 200, NOW + 10**6]))
     reason = draw(st.sampled_from(["", "spam", "x" * 120]))
     trust = draw(st.integers(0, 3)) if layer is Layer.MTA else 0
     return Entry(
@@ -118,20 +120,17 @@ def names(draw: st.DrawFn) -> list[bytes]:
             [b"01", b"266", b"1", b"2", b"a", b"g", b"", b"ns", b"b", b"9", b"x.y", b"\xc3", b"-1", b"1" * 63]
         )
         labels = [one for one in draw(st.lists(label, max_size=6)) if one]
-    labels = labels[draw(st.integers(0, len(labels))) if draw(st.booleans()) else 0 :]
-    labels = draw(st.sampled_from([[], [], [], [b"x"], [b"5"]])) + labels
-    labels += [
-        part.encode()
-        for part in draw(st.sampled_from([*ORIGINS, *ORIGINS, "example", "version.bind", "ns.example.net"])).split(
-            "."
-        )
-    ]
-    return [label.upper() if draw(st.booleans()) else label for label in labels]
+    labels = labels[draw(st.integers(0, len(labels))) if draw(st.integers(0, 2)) == 0 else 0 :]
+    labels = draw(st.sampled_from([[], [], [], [], [], [], [b"x"], [b"5"]])) + labels
+    name = draw(st.sampled_from([*ORIGINS * 3, "example", "version.bind", "ns.example.net"]))
+    labels += [part.encode() for part in name.split(".")]
+    is_shouted = draw(st.integers(0, 3)) == 0
+    return [label.upper() if is_shouted and draw(st.booleans()) else label for label in labels]
 
 
 @st.composite
 def queries(draw: st.DrawFn) -> bytes:
-    mostly = st.sampled_from([True] * 15 + [False])
+    mostly = st.sampled_from([True] * 30 + [False])
     type_ = draw(st.sampled_from([1, 1, 1, 16, 16, 2, 6, 28, 255, 251, 252, 65280]))
     klass = 1 if draw(mostly) else draw(st.sampled_from([3, 4, 255]))
     records = draw(
@@ -171,7 +170,6 @@ def check(live: LiveZones, twin: Twin, data: bytes, is_tcp: bool) -> None:
     assert got is not None
     parsed = parse(got)
     expected: dict[str, Any] = form(wanted)
-    event(f"{dnslib.RCODE.get(wanted.header.rcode, wanted.header.rcode)}, {len(wanted.rr)} records")
     if parsed.header.tc:
         # What does not fit goes whole.
         assert len(wanted.pack()) > twin.limit(data, is_tcp) - COMPRESSION_BYTES
@@ -192,7 +190,12 @@ def check(live: LiveZones, twin: Twin, data: bytes, is_tcp: bool) -> None:
 
 
 @settings(max_examples=600, deadline=None)
-@given(zones(), st.lists(entries(), max_size=12), st.lists(queries(), min_size=1, max_size=12), st.booleans())
+@given(
+    zones(),
+    st.lists(entries(), min_size=4, max_size=16),
+    st.lists(queries(), min_size=1, max_size=12),
+    st.booleans(),
+)
 def test_the_compiled_path_answers_as_the_twin(
     made: list[Zone], listed: list[Entry], asked: list[bytes], is_tcp: bool
 ) -> None:
@@ -241,3 +244,49 @@ def test_any_bytes_get_what_the_twin_says(data: bytes) -> None:
         (Answer(Layer.BOT, 0x7F000004, 300, "x"),),
     )
     check(LiveZones([zone], public_url="", serial=1, clock=lambda: NOW), Twin([zone], [], "", 1), data, False)
+
+
+def likely_name(random_: random.Random, listed: list[Entry]) -> list[bytes]:
+    """Return a name that is at, or near, or above what is listed."""
+    place = random_.choice(listed).place
+    bits = 32 if place.is_v4 else 64
+    value = (
+        place.value
+        | random_.choice([0, 1, 0xFF, random_.getrandbits(bits)]) & (1 << bits - place.prefix_length) - 1
+    )
+    if place.is_v4:
+        labels = [b"%d" % (value >> shift & 255) for shift in (0, 8, 16, 24)]
+    else:
+        whole = value << 64 | random_.getrandbits(64)
+        labels = [b"%x" % (whole >> shift & 15) for shift in range(0, 128, 4)]
+    if random_.random() < 0.1:
+        labels[random_.randrange(len(labels))] = random_.choice([b"0", b"01", b"1", b"g", b"ff", b"266", b"F"])
+    return labels[random_.choice([0, 0, random_.randrange(len(labels))]) :]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_likely_queries_get_what_the_twin_says(seed: int) -> None:
+    random_ = random.Random(seed)
+    every = load_zones(packaged_zones(), "example", PUBLIC_URL)
+    hits = 0
+    for _ in range(40):
+        listed = []
+        for _ in range(30):
+            layer, is_v4 = random_.choice(list(Layer)), random_.random() < 0.6
+            bits = 32 if is_v4 else 64
+            value = random_.choice([0x02000001, 0x02000A01]) if is_v4 else random_.choice([0x2A00, 0x2001]) << 48
+            length = random_.choice([bits, bits, bits - 1, bits - 8, bits // 2, 3])
+            value = (value ^ random_.choice([0, 1, 2, 1 << bits - 7])) >> (bits - length) << (bits - length)
+            expires = random_.choice([0, 0, NOW - 1, NOW, NOW + 1, NOW + 400])
+            trust = random_.randrange(4) if layer is Layer.MTA else 0
+            listed.append(Entry(Place(layer, is_v4, value, length), random_.choice("abc"), NOW, expires, trust))
+        live = LiveZones(every, public_url=PUBLIC_URL, serial=1, clock=lambda: NOW)
+        twin = Twin(every, listed, PUBLIC_URL, live.replace(listed))
+        for _ in range(60):
+            name = [*likely_name(random_, listed), *random_.choice(every).origin.encode().split(b".")]
+            data = query(name, random_.choice([1, 1, 16, 255, 28]), additional=random_.choice([(), (opt(),)]))
+            check(live, twin, data, random_.random() < 0.2)
+            wanted = twin.answer(data, NOW)
+            assert wanted is not None
+            hits += bool(wanted.rr)
+    assert hits > 300

@@ -165,12 +165,20 @@ def test_a_server_with_a_verified_name_and_two_percent_of_typos_is_one_and_never
     assert first.messages <= 60
 
 
-@pytest.mark.parametrize("before", [13, 40, 200])
+@pytest.mark.parametrize(
+    ("before", "every"), [(13, SECOND), (40, SECOND), (40, MINUTE), (100, MINUTE), (200, SECOND)]
+)
 @pytest.mark.parametrize("spread", [0, SECOND, 30 * SECOND])
-def test_a_servers_burst_of_typos_among_good_mail_never_lists(before: int, spread: int) -> None:
-    burst = START + before * SECOND
-    rows = [*good(before, every=SECOND), *unknown(12, burst, spread, SERVER), *good(20, burst + HOUR)]
+def test_a_servers_burst_of_typos_among_good_mail_never_lists(before: int, every: int, spread: int) -> None:
+    burst = START + before * every
+    rows = [*good(before, every=every), *unknown(12, burst, spread, SERVER), *good(20, burst + HOUR)]
     assert not tell(*rows).ever(Class.BOT)
+
+
+@pytest.mark.parametrize(("typos", "listed"), [(9, False), (14, True)])
+def test_a_known_server_may_make_a_few_typos_and_nothing_else_in_a_quiet_night(typos: int, listed: bool) -> None:
+    rows = [*good(200, every=MINUTE), *unknown(typos, START + DAY, SECOND, SERVER)]
+    assert tell(*rows).ever(Class.BOT) == listed
 
 
 def test_a_server_that_sends_mostly_bad_mail_is_listed_and_is_no_mta_then() -> None:
@@ -267,7 +275,7 @@ _COLUMNS = (
     "recent_good", "recent_bad", "cusum", "helos", "destinations",
 )  # fmt: skip
 _SCENES = st.fixed_dictionaries(
-    {name: _COUNT for name in _COLUMNS}
+    dict.fromkeys(_COLUMNS, _COUNT)
     | {
         "rdns": st.integers(0, 0x7F),
         "helo": st.integers(0, 0x1F).map(lambda bits: bits << 8),

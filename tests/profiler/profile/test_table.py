@@ -425,6 +425,12 @@ def test_the_ring_keeps_sixteen_slots_of_ten_minutes() -> None:
     assert columns(table, last + 500 * SLOT)["recent_good"] == 1
 
 
+@pytest.mark.parametrize(("slots_late", "counted"), [(0, 2), (SLOTS - 1, 2), (SLOTS, 1), (SLOTS + 1, 1)])
+def test_what_is_later_than_the_ring_changes_no_slot(slots_late: int, counted: int) -> None:
+    table = folded(row(IP, Event.MESSAGE), row(IP, Event.MESSAGE, at=START - slots_late * SLOT))
+    assert columns(table)["recent_good"] == counted
+
+
 def test_the_cusum_forgets_good_before_bad_but_not_good_among_bad() -> None:
     good_then_bad = folded(
         row(IP, Event.MESSAGE, count=50), row(IP, Event.REJECT, at=START + SLOT, count=5, **UNKNOWN)
