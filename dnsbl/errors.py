@@ -23,3 +23,7 @@ class StoreError(DnsblError):
 
 class ListingRefusedError(DnsblError):
     """A listing that must never be: reserved space, the never-list, or a prefix that is too wide."""
+
+
+class ExportError(DnsblError):
+    """A zone cannot be written in the form asked for; the message says which part, and what can be done."""

@@ -4,6 +4,8 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+import msgspec
+
 from dnsbl.config import Config
 from dnsbl.listing.codes import LAYER_NAMES, Layer
 from dnsbl.listing.place import check_listable, network_of
@@ -36,6 +38,15 @@ def remove_listing(config: Config, network: IPNetwork, reason: str) -> list[str]
         store.apply([], [Removal(str(network), layer, reason) for layer in layers], int(time.time()))
         registry.touch()
     return [LAYER_NAMES[layer] for layer in layers]
+
+
+def release_held(config: Config) -> list[Listing]:
+    """Let what the brake holds be published, and return it."""
+    with _open(config) as (store, registry):
+        held = [msgspec.structs.replace(listing, held=False) for listing in store.active() if listing.held]
+        store.apply(held, [], int(time.time()))
+        registry.touch()
+    return held
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ class Publisher:
     def load(self, networks: Sequence[Network]) -> None:
         """Publish all that is listed and declared; at the start."""
         with self._lock:
-            declared = self._declared_entries(networks)
+            declared = declared_entries(networks, self._never)
             self._declared = {entry.place for entry in declared}
             active = list(self._store.active())
             self._held = {listing.prefix for listing in active if listing.held}
@@ -62,14 +62,17 @@ class Publisher:
             self._live.replace(listed + declared)
 
     def redeclare(self, networks: Sequence[Network]) -> None:
-        """Publish changed declarations, and hand-made entries that another process changed."""
+        """Publish changed declarations, and what another process listed by hand or released from the brake."""
         with self._lock:
-            declared = self._declared_entries(networks)
+            declared = declared_entries(networks, self._never)
             gone = self._declared - {entry.place for entry in declared}
             self._declared = {entry.place for entry in declared}
             operator = [listing.entry() for listing in self._store.active(Layer.OPERATOR)]
+            released = [listing for listing in self._store.active(Layer.BOT) if self._is_released(listing)]
+            self._held.difference_update(listing.prefix for listing in released)
             gone.update(place_of(layer, parse_network(prefix)) for prefix, layer in self._store.lately_ended())
-            self._live.apply(declared + operator, gone - self._declared)
+            listed = operator + [listing.entry() for listing in released if self._is_published(listing)]
+            self._live.apply(declared + listed, gone - self._declared)
 
     def sink(self, verdicts: Sequence[Verdict]) -> None:
         """Publish what changed verdicts say. SinkError: the disk refuses; the answers have changed already."""
@@ -93,12 +96,6 @@ class Publisher:
         self._publish([], [Removal(listing.prefix, listing.layer, why) for listing in gone], now)
         return [LAYER_NAMES[listing.layer] for listing in gone]
 
-    def release(self, now: int) -> int:
-        """Publish what the brake holds; return how many those were."""
-        held = [msgspec.structs.replace(listing, held=False) for listing in self._store.active() if listing.held]
-        self._publish(held, [], now)
-        return len(held)
-
     def expire(self, now: int) -> None:
         """End what was listed until a time that has come."""
         over = [Removal(listing.prefix, listing.layer, "expired") for listing in self._store.expired(now)]
@@ -118,21 +115,6 @@ class Publisher:
                 if listing.layer is Layer.BOT:
                     (self._held.add if listing.held else self._held.discard)(listing.prefix)
 
-    def _declared_entries(self, networks: Sequence[Network]) -> list[Entry]:
-        entries = [Entry(place_of(Layer.EXCLUDED, network), "never listed", 0) for network in self._never]
-        for declared in networks:
-            network = parse_network(declared.prefix)
-            if declared.use != "dynamic":
-                continue
-            try:
-                check_listable(network, self._never)
-            except ListingRefusedError as error:
-                log.warning("declared network not published: %s", error)
-                continue
-            reason = f"declared dynamic{f' by {declared.name}' if declared.name else ''}"
-            entries.append(Entry(place_of(Layer.DYNAMIC_DECLARED, network), reason, 0))
-        return entries
-
     def _braked(self, verdict: Verdict, listing: Listing) -> Listing:
         if listing.layer is not Layer.BOT:
             return listing
@@ -146,6 +128,9 @@ class Publisher:
     def _is_never(self, network: IPNetwork) -> bool:
         return any(other.version == network.version and other.overlaps(network) for other in self._never)
 
+    def _is_released(self, listing: Listing) -> bool:
+        return listing.prefix in self._held and not listing.held
+
     def _is_published(self, listing: Listing) -> bool:
         return not listing.held and not (self._dry_run and listing.layer is not Layer.OPERATOR)
 
@@ -153,3 +138,20 @@ class Publisher:
         was, now = (next(iter(class_names(bits)), "unknown") for bits in (verdict.was, verdict.classes))
         if was != now:
             self.changes[was, now] = self.changes.get((was, now), 0) + 1
+
+
+def declared_entries(networks: Sequence[Network], never: Sequence[IPNetwork]) -> list[Entry]:
+    """Return what is published without standing in the store: declared networks and the never-list."""
+    entries = [Entry(place_of(Layer.EXCLUDED, network), "never listed", 0) for network in never]
+    for declared in networks:
+        network = parse_network(declared.prefix)
+        if declared.use != "dynamic":
+            continue
+        try:
+            check_listable(network, [])  # what the never-list names inside it is excluded address by address
+        except ListingRefusedError as error:
+            log.warning("declared network not published: %s", error)
+            continue
+        reason = f"declared dynamic{f' by {declared.name}' if declared.name else ''}"
+        entries.append(Entry(place_of(Layer.DYNAMIC_DECLARED, network), reason, 0))
+    return entries

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from aiohttp import web
-from profiler.intake.flow_udp import FlowListener
 
 from dnsbl.config import Config
 from dnsbl.errors import DnsblError, ListenError
@@ -21,6 +20,7 @@ from dnsbl.schedule import make_scheduler
 from dnsbl.serve.tcp import TcpServer
 from dnsbl.serve.udp import UdpServer
 from dnsbl.service import INTERNAL_FEED, Service
+from profiler.intake.flow_udp import FlowListener
 from profiler.intake.resolver import AiodnsResolver, NameCollector
 from profiler.observation import Rows
 from profiler.parse.registry import Parsed

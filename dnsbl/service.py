@@ -21,7 +21,7 @@ import numpy as np
 
 from dnsbl import view
 from dnsbl.config import Config
-from dnsbl.errors import ConfigError, StoreError
+from dnsbl.errors import ConfigError, DnsblError, StoreError
 from dnsbl.listing.codes import Layer
 from dnsbl.listing.place import network_of
 from dnsbl.listing.store import ListingStore
@@ -31,6 +31,7 @@ from dnsbl.zone.live import LiveZones
 from dnsbl.zone.zone import Zone, load_zones, packaged_zones
 from profiler.address import IPNetwork, Key, key_of, parse_network
 from profiler.engine import Engine
+from profiler.errors import ProfilerError
 from profiler.journal import Ack, Batch, Journal
 from profiler.keyed import KEY_BYTES
 from profiler.observation import Event, Rows, empty
@@ -57,7 +58,8 @@ class Service:
         self.config = config
         data = config.data_path
         self._lock = lock_data(data)
-        self.live = LiveZones(zones_of(config), public_url=config.public_url)
+        # A serial that starts with the time grows over restarts too, so that secondaries and caches see it grow.
+        self.live = LiveZones(zones_of(config), public_url=config.public_url, serial=int(time.time()))
         self.registry = Registry(data)
         self.listings = ListingStore(data)
         self.journal = Journal(data, queue_bytes=config.intake.queue_bytes)
@@ -93,11 +95,18 @@ class Service:
 
     def stop(self) -> None:
         """Finish what was acknowledged, write a checkpoint and close."""
-        self.engine.stop()
-        self.close()
+        try:
+            self.engine.stop()
+        except (ProfilerError, DnsblError) as error:
+            log.error("the last checkpoint was not written, the next start makes it good: %s", error)
+        self._close_files()
 
     def close(self) -> None:
         """Close the files of a service that was not started."""
+        self.engine.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
         self.journal.close()
         self.listings.close()
         self.registry.close()
@@ -234,7 +243,7 @@ class Service:
         return [
             ("engine", self.engine.failure is None, self.engine.failure or "folding"),
             ("zones", bool(self.live.zones), f"{len(self.live.zones)} zones, serial {self.live.serial}"),
-            ("brake", True, f"{held} listings held: see `vedette listing list`" if held else "off"),
+            ("brake", True, f"{held} listings held: `vedette listing release` publishes them" if held else "off"),
         ]
 
     def render_metrics(self) -> bytes:

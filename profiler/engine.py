@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from profiler.classify.judge import REJUDGE_SLOTS, Judge, Verdict
 from profiler.errors import JournalError, SinkError
@@ -27,6 +28,8 @@ READ_ENTRIES = 16
 POLL_SECONDS = 0.2
 RETRY_SECONDS = 1.0
 FOLD_ROWS = 65_536
+#: How often an address may be judged within one batch: what so much evidence does not decide, more at once may.
+JUDGED_RUNS = 17
 
 Sink = Callable[[Sequence[Verdict]], None]
 
@@ -41,28 +44,35 @@ class Profiles:
     def fold(
         self, rows: Rows, *, own: bool, now: int | None = None, not_before: int = 0
     ) -> Iterator[list[Verdict]]:
-        """Fold rows and yield the verdicts that change, as soon as they do.
+        """Fold rows and yield the verdicts that change, each as of the row that changed it.
 
         ``now`` (µs since 1970) is the time to judge at; None: the latest time among the rows so far, and
         ``not_before``.
         """
         table = self.tables[OWN if own else FOREIGN]
         data = np.ascontiguousarray(rows).view(np.uint8)
-        times = np.maximum(np.maximum.accumulate(rows["time"]), not_before) if now is None else None
-        at = 0
-        while at < len(rows):
-            at, slots = table.fold(data, at)
+        times = np.maximum(np.maximum.accumulate(rows["time"]), not_before if now is None else now)
+        if now is not None:
+            times[:] = now
+        slots, last = table.fold(data)
+        for patience in reversed(range(JUDGED_RUNS)):
+            moments = times[last]
             if not own:
-                slots = self._own_slots(table, slots)
-            judged_at = int(times[at - 1]) if times is not None else now or 0
-            verdicts = self.judge.judge(slots, judged_at)
+                slots, moments = self._own_slots(table, slots, moments)
+            verdicts = self.judge.judge(slots, moments)
             if verdicts:
                 yield verdicts
+            if not table.waiting:
+                break
+            slots, last = table.resume(data, patient=patience > 1)
 
-    def _own_slots(self, foreign: Table, slots: Slots) -> Slots:
+    def _own_slots(
+        self, foreign: Table, slots: Slots, moments: npt.NDArray[np.int64]
+    ) -> tuple[Slots, npt.NDArray[np.int64]]:
         own = self.tables[OWN]
         seen = foreign.columns(slots, 0)
-        return np.array([own.ensure(int(row["ip_hi"]), int(row["ip_lo"])) for row in seen], np.uint32)
+        found = np.array([own.ensure(int(row["ip_hi"]), int(row["ip_lo"])) for row in seen], np.int64)
+        return found[found >= 0].astype(np.uint32), moments[found >= 0]
 
     def rejudge(self, now: int) -> Iterator[list[Verdict]]:
         """Judge every address that has a class again, and yield the verdicts that changed by silence alone."""
@@ -116,15 +126,21 @@ class Engine:
         """Go on in the background."""
         self._thread.start()
 
+    def close(self) -> None:
+        """Close the files of an engine that was not started."""
+        self._checkpoints.close()
+
     def stop(self) -> None:
-        """Fold what was acknowledged, write a last checkpoint, and end."""
+        """Fold what was acknowledged, write a last checkpoint, and end; what fails, a restart makes good."""
         self._stop.set()
         self._journal.appended.set()
         if self._thread.is_alive():
             self._thread.join()
-        self.catch_up()
-        self.checkpoint()
-        self._checkpoints.close()
+        try:
+            self.catch_up()
+            self.checkpoint()
+        finally:
+            self.close()
 
     def declare(self, networks: DeclaredNetworks) -> None:
         """Take over changed declarations; addresses are judged by them when next seen or re-judged."""

@@ -39,8 +39,13 @@ class Replay:
         self.observations += len(parsed.rows)
         self.rejected += parsed.rejected_count
         for rows in self._by_minute(parsed.rows):
-            for verdicts in self.profiles.fold(rows, own=True, not_before=self._latest):
-                yield from (verdict for verdict in verdicts if verdict.classes != verdict.was)
+            found = [
+                verdict
+                for verdicts in self.profiles.fold(rows, own=True, not_before=self._latest)
+                for verdict in verdicts
+                if verdict.classes != verdict.was
+            ]
+            yield from sorted(found, key=lambda verdict: verdict.time)
             self._latest = max(self._latest, int(rows["time"].max()))
 
     def _by_minute(self, rows: Rows) -> list[Rows]:

@@ -58,6 +58,18 @@ def remove(config: Config, address: str, reason: str, output: str) -> None:
         raise StoreError(f"{network} is not listed as such: `vedette lookup` shows what lists an address")
 
 
+@command.command()
+@with_output
+@with_config
+def release(config: Config, output: str) -> None:
+    """Publish what the brake holds back, after you looked at it."""
+    released = offline.release_held(config)
+    if output == JSON:
+        echo_json([_as_json(listing) for listing in released])
+    else:
+        click.echo(f"{len(released)} listings released")
+
+
 @command.command("list")
 @click.option("--class", "layer", type=click.Choice(_LAYERS), help="Only listings of this kind.")
 @with_output

@@ -17,6 +17,9 @@ from profiler.address import IPNetwork, Key, parse_network
 from profiler.classify.evidence import Evidence
 from profiler.database import open_database
 
+#: How many rows a block of :meth:`ListingStore.rows` has at most.
+BLOCK_ROWS = 65536
+
 _SCHEMA = """
 create table if not exists listings (
     id integer primary key,
@@ -133,6 +136,21 @@ class ListingStore:
         with self._lock:
             rows = self._rows(f"select * from listings where {condition}")
         yield from map(_listing, rows)
+
+    def rows(self, layer: Layer, is_v4: bool) -> Iterator[list[tuple[str, int, str, int, int, int]]]:
+        """Yield what is published of a layer and family in blocks: address, length, reason, since, expires, trust.
+
+        Without an object a listing, for exports of millions. The store is locked until the last block is taken.
+        """
+        with self._lock:
+            cursor = self._connection.execute(
+                "select substr(prefix, 1, instr(prefix, '/') - 1), cast(substr(prefix, instr(prefix, '/') + 1) as "
+                "integer), reason, since, expires, trust from listings where ended is null and not held "
+                "and layer = ? and (instr(prefix, ':') = 0) = ?",
+                (int(layer), is_v4),
+            )
+            while block := cursor.fetchmany(BLOCK_ROWS):
+                yield block
 
     def of(self, key: Key) -> list[Listing]:
         """Return what is listed now at exactly this address (its /64 in IPv6) or around it, the narrowest first."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import dnslib
 
 from dnsbl.listing.codes import Layer
-from dnsbl.zone.entry import V4_BITS, V6_BITS, Entry
+from dnsbl.listing.entry import V4_BITS, V6_BITS, Entry
 from dnsbl.zone.zone import Zone, render
 
 TEST_TEXT = "test entry (RFC 5782): always listed"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from dnsbl.errors import ZoneError
 from dnsbl.listing.codes import MTA_TRUST_LEVELS, Layer
-from dnsbl.zone.entry import V4_BITS, V6_BITS, Entry, Place
+from dnsbl.listing.entry import V4_BITS, V6_BITS, Entry, Place
 from dnsbl.zone.zone import Zone
 
 try:

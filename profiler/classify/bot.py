@@ -31,7 +31,8 @@ def outcomes(scene: Scene) -> Floats:
     """Weigh the outcomes of messages: SPRT over a day, CUSUM over the last hours, whichever is worse."""
     c = scene.columns
     day = LLR_BAD * c["bad_recipient"] + LLR_BAD_CONTENT * c["bad_content"] + LLR_GOOD * c["good"]
-    worse = np.where(c["saturated"] != 0, np.minimum(day, 0.0), np.maximum(day, c["cusum"]))
+    worse = np.where((c["cusum"] > 0) & (c["saturated"] == 0), np.maximum(day, c["cusum"]), day)
+    worse = np.where(c["saturated"] != 0, np.minimum(worse, 0.0), worse)
     return np.clip(worse, OUTCOME_FLOOR, OUTCOME_CEILING)
 
 

@@ -26,6 +26,7 @@ MTA_MESSAGES_NEEDED = 10
 DYNAMIC_THRESHOLD = 4.0
 #: What feeds of others say weighs at most this, below the threshold: it needs corroboration (DESIGN §5.3).
 FOREIGN_CEILING = 4.0
+CORROBORATION_NEEDED = 1.0
 
 DETECTORS = bot.DETECTORS + dynamic.DETECTORS + mta.DETECTORS
 _PRIORS = ("source", "neighbourhood")
@@ -96,6 +97,8 @@ def _is_bot(
         (share >= BOT_SHARE_NEEDED) | (weights[_FANOUT] >= FANOUT_ALONE) | (bad < 1)
     )
     server_gate = (c["recent_bad"] >= SERVER_EVENTS_NEEDED) & (share >= SERVER_SHARE_NEEDED)
-    turns = (total >= BOT_THRESHOLD) & gate & (~is_mta | server_gate)
+    # The word of others counts only beside something that we saw ourselves.
+    corroborated = (total - foreign >= BOT_THRESHOLD) | (behaviour - foreign >= CORROBORATION_NEEDED)
+    turns = (total >= BOT_THRESHOLD) & corroborated & gate & (~is_mta | server_gate)
     stays = (total >= BOT_CLEAR_TOTAL) & (behaviour >= BOT_CLEAR_BEHAVIOUR) & (~is_mta | server_gate)
     return np.asarray(np.where(c["classes"] & Class.BOT, stays, turns), np.bool_)

@@ -34,9 +34,9 @@ def class_names(classes: int) -> list[str]:
 
 
 class Scene(NamedTuple):
-    """What is known of n addresses at one time."""
+    """What is known of n addresses, each at its time."""
 
-    now: int  # µs since 1970
+    now: npt.NDArray[np.int64]  # µs since 1970
     columns: npt.NDArray[np.void]  # dtype profiler.profile.record.COLUMNS
     use: npt.NDArray[np.uint8]  # profiler.sources.networks.Use of each
     neighbours: Floats  # other addresses of its /24 (IPv6: /48) that have a reverse name

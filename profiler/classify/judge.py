@@ -53,11 +53,14 @@ class Judge:
             slots = np.arange(start, min(start + REJUDGE_SLOTS, len(self._own)), dtype=np.uint32)
             self._neighbourhood.update(slots, self._own.columns(slots, now))
 
-    def judge(self, slots: Slots, now: int) -> list[Verdict]:
-        """Judge ``slots`` of the own table as of ``now``; return the verdicts that changed, and keep them."""
+    def judge(self, slots: Slots, now: int | npt.NDArray[np.int64]) -> list[Verdict]:
+        """Judge ``slots`` of the own table as of ``now`` (one time for all, or one each).
+
+        Returns the verdicts that changed, and keeps them.
+        """
         if not len(slots):
             return []
-        scene, foreign = self._scenes(slots, now)
+        scene, foreign = self._scenes(slots, np.broadcast_to(np.asarray(now, np.int64), len(slots)))
         decision = decide(scene, foreign)
         standings = self._own.standings_of(slots)
         changed = np.flatnonzero(
@@ -65,7 +68,8 @@ class Judge:
         )
         verdicts = []
         for i in changed:
-            since = now if decision.classes[i] != standings["classes"][i] else int(standings["since"][i])
+            turned = decision.classes[i] != standings["classes"][i]
+            since = int(scene.now[i] if turned else standings["since"][i])
             verdicts.append(_verdict(scene, decision, int(i), since))
             self._own.decide(
                 int(slots[i]),
@@ -75,7 +79,7 @@ class Judge:
                 round(decision.confidence[i] * CONFIDENCE_SCALE),
             )
         if len(changed):
-            self._neighbourhood.update(slots[changed], self._own.columns(slots[changed], now))
+            self._neighbourhood.update(slots[changed], self._own.columns(slots[changed], scene.now[changed]))
         return verdicts
 
     def explain(self, key: Key, now: int) -> Verdict | None:
@@ -84,7 +88,7 @@ class Judge:
         if slot < 0:
             return None
         slots = np.array([slot], np.uint32)
-        scene, foreign = self._scenes(slots, now)
+        scene, foreign = self._scenes(slots, np.array([now], np.int64))
         since = int(self._own.standings_of(slots)["since"][0])
         return _verdict(scene, decide(scene, foreign), 0, since)
 
@@ -93,7 +97,7 @@ class Judge:
         slot = self._own.find(key.hi, key.lo)
         return self._own.columns(np.array([slot], np.uint32), now) if slot >= 0 else None
 
-    def _scenes(self, slots: Slots, now: int) -> tuple[Scene, Scene | None]:
+    def _scenes(self, slots: Slots, now: npt.NDArray[np.int64]) -> tuple[Scene, Scene | None]:
         columns = self._own.columns(slots, now)
         self._neighbourhood.update(slots, columns)
         use = self.networks.uses(columns["ip_hi"], columns["ip_lo"])
@@ -108,7 +112,7 @@ class Judge:
         )
         seen = others >= 0
         foreign = np.zeros(len(slots), columns.dtype)
-        foreign[seen] = self._foreign.columns(others[seen].astype(np.uint32), now)
+        foreign[seen] = self._foreign.columns(others[seen].astype(np.uint32), now[seen])
         return scene, scene._replace(columns=foreign)
 
 
@@ -120,7 +124,7 @@ def _verdict(scene: Scene, decision: Decision, i: int, since: int) -> Verdict:
         halvings = log2(max(decision.behaviour[i] / BOT_CLEAR_BEHAVIOUR, 1.0))
         clears_after = halvings * FAST_HALF_LIFE_SECONDS
     return Verdict(
-        scene.now,
+        int(scene.now[i]),
         Key(int(row["ip_hi"]), int(row["ip_lo"])),
         classes,
         Class(int(row["classes"])),

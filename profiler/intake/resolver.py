@@ -125,11 +125,20 @@ async def verify(resolver: Resolver, key: Key) -> Sign:
     return signs_of(key, confirmed, names)
 
 
+def _server(text: str) -> str:
+    """Return ``address@port``, or an address alone, in the form that c-ares reads."""
+    address, _, port = text.partition("@")
+    if not port:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 class AiodnsResolver:
     """Asks the named servers with c-ares; an answer that there is nothing is an answer."""
 
     def __init__(self, nameservers: Sequence[str], timeout_seconds: float) -> None:
-        self._resolver = aiodns.DNSResolver(nameservers=list(nameservers), timeout=timeout_seconds, tries=2)
+        servers = [_server(text) for text in nameservers]
+        self._resolver = aiodns.DNSResolver(nameservers=servers, timeout=timeout_seconds, tries=2)
 
     async def close(self) -> None:
         """Close the channel."""

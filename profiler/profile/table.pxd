@@ -53,3 +53,16 @@ cdef struct Open:
     uint64_t ip_hi
     uint64_t ip_lo
     uint64_t signs
+
+# What this run of folding did with a slot: numbers of runs, and the slot's place among those that changed.
+cdef struct Mark:
+    uint32_t changed
+    uint32_t blamed
+    uint32_t suspended
+    uint32_t position
+
+# A row that waits until its address has been judged.
+cdef struct Waiting:
+    uint32_t row
+    uint32_t slot
+    uint32_t by_user

@@ -249,6 +249,10 @@ cdef inline void statement(uint32_t *kept, uint32_t bits, int64_t time) noexcept
         kept[0] = value
 
 
+cdef inline bint is_mail_flow(Row *row) noexcept nogil:
+    return row.proto == 6 and row.dport == 25
+
+
 cdef inline bint is_bad(Row *row) noexcept nogil:
     return row.reason == UNKNOWN_RECIPIENT or row.reason == RELAY_DENIED
 
@@ -319,7 +323,7 @@ cdef int count_row(Profile *p, Row *row, bint by_user) noexcept nogil:
         slow(p, S_GOOD, n, row.time)
         ring(p, 0, n, row.time)
     elif row.event == FLOW:
-        if row.proto == 6 and row.dport == 25:
+        if is_mail_flow(row):
             if is_pardoned(p, row):
                 return 0
             fast(p, F_FLOW, n, row.time)
@@ -389,6 +393,14 @@ cdef void read_columns(Profile *p, Standing *standing, int64_t now, Columns *c) 
     c.rdns = p.rdns & 0x7F
     c.helo = (p.helo & 0x1F) << 8
     c.classes = standing.classes
+
+
+cdef void *enlarged(void *block, size_t count, size_t size) except NULL nogil:
+    cdef void *grown = realloc(block, count * size)
+    if not grown:
+        with gil:
+            raise MemoryError
+    return grown
 
 
 cdef class Joins:
@@ -484,11 +496,14 @@ cdef class Table:
 
     cdef Profile **pages
     cdef Standing **standings
-    cdef uint32_t **touched
+    cdef Mark **marks
     cdef uint8_t *dirty
     cdef uint32_t *index
     cdef uint32_t *changed
-    cdef uint32_t page_count, used, index_bits, changed_count, changed_capacity, stamp
+    cdef uint32_t *last
+    cdef Waiting *queue
+    cdef uint32_t page_count, used, index_bits, changed_count, changed_capacity, run_number
+    cdef uint32_t queue_count, queue_capacity
     cdef uint64_t seed
     cdef readonly Joins joins
     cdef readonly uint64_t folded, unjoined, reserved, overflowed
@@ -508,13 +523,15 @@ cdef class Table:
         for i in range(self.page_count):
             free(self.pages[i])
             free(self.standings[i])
-            free(self.touched[i])
+            free(self.marks[i])
         free(self.pages)
         free(self.standings)
-        free(self.touched)
+        free(self.marks)
         free(self.dirty)
         free(self.index)
         free(self.changed)
+        free(self.last)
+        free(self.queue)
 
     def __len__(self):
         return self.used
@@ -533,17 +550,17 @@ cdef class Table:
             grown = realloc(self.standings, (n + 1) * sizeof(void *))
         if grown:
             self.standings = <Standing **>grown
-            grown = realloc(self.touched, (n + 1) * sizeof(void *))
+            grown = realloc(self.marks, (n + 1) * sizeof(void *))
         if grown:
-            self.touched = <uint32_t **>grown
+            self.marks = <Mark **>grown
             grown = realloc(self.dirty, (n + 1) * (PAGE >> BLOCK_BITS))
         if grown:
             self.dirty = <uint8_t *>grown
             memset(self.dirty + n * (PAGE >> BLOCK_BITS), 0, PAGE >> BLOCK_BITS)
             self.pages[n] = <Profile *>calloc(PAGE, sizeof(Profile))
             self.standings[n] = <Standing *>calloc(PAGE, sizeof(Standing))
-            self.touched[n] = <uint32_t *>calloc(PAGE, 8)
-        if not grown or not self.pages[n] or not self.standings[n] or not self.touched[n]:
+            self.marks[n] = <Mark *>calloc(PAGE, sizeof(Mark))
+        if not grown or not self.pages[n] or not self.standings[n] or not self.marks[n]:
             with gil:
                 raise MemoryError
         self.page_count = n + 1
@@ -602,44 +619,70 @@ cdef class Table:
         self.index[at] = slot + 1
         return slot
 
-    cdef int note_change(self, uint32_t slot) except -1 nogil:
-        cdef void *grown
-        cdef uint32_t *mark = &self.touched[slot >> PAGE_BITS][(slot & (PAGE - 1)) * 2]
+    cdef inline Mark *mark(self, uint32_t slot) noexcept nogil:
+        return &self.marks[slot >> PAGE_BITS][slot & (PAGE - 1)]
+
+    cdef int note_change(self, uint32_t slot, Mark *mark, uint32_t row) except -1 nogil:
+        cdef uint32_t capacity = self.changed_capacity
         self.dirty[slot >> BLOCK_BITS] = 1
-        if mark[0] == self.stamp:
-            return 0
-        mark[0] = self.stamp
-        if self.changed_count == self.changed_capacity:
-            self.changed_capacity = self.changed_capacity * 2 + 1024
-            grown = realloc(self.changed, <size_t>self.changed_capacity * 4)
-            if not grown:
-                with gil:
-                    raise MemoryError
-            self.changed = <uint32_t *>grown
-        self.changed[self.changed_count] = slot
-        self.changed_count += 1
+        if mark.changed != self.run_number:
+            if self.changed_count == capacity:
+                capacity = capacity * 2 + 1024
+                self.changed = <uint32_t *>enlarged(self.changed, capacity, 4)
+                self.last = <uint32_t *>enlarged(self.last, capacity, 4)
+                self.changed_capacity = capacity
+            mark.changed, mark.position = self.run_number, self.changed_count
+            self.changed[self.changed_count] = slot
+            self.changed_count += 1
+        self.last[mark.position] = row
         return 0
 
-    cdef bint wants_judging(self, uint32_t slot, Row *row) noexcept nogil:
-        # Whether an address that was blamed in this run already is worth judging before it is blamed again.
+    cdef bint must_wait(self, uint32_t slot, Mark *mark, Row *row) noexcept nogil:
+        # Whether an address that was blamed in this run already is to be judged before this row is folded.
         cdef Standing *standing = self.standing(slot)
-        cdef Profile *p = self.at(slot)
-        if standing.classes & CLASS_BOT:
+        if mark.suspended == self.run_number:
+            return True
+        if mark.blamed != self.run_number or standing.classes & CLASS_BOT:
             return False
         if row.event == FLOW:
-            return not standing.classes & CLASS_MTA
-        return ring_cusum(p, <int32_t>(row.time // SLOT)) >= SCREEN or row.event == TRAP
+            return is_mail_flow(row) and not standing.classes & CLASS_MTA
+        return row.event == TRAP or ring_cusum(self.at(slot), <int32_t>(row.time // SLOT)) >= SCREEN
 
-    cdef int64_t run(self, Row *rows, int64_t start, int64_t stop) except -1 nogil:
-        cdef int64_t i, slot
+    cdef int apply(self, Row *row, Waiting waiting, Mark *mark) except -1 nogil:
+        cdef Profile *p = self.at(waiting.slot)
+        self.note_change(waiting.slot, mark, waiting.row)
+        self.folded += 1
+        if row.event == PARDON:
+            pardon(p, row.time)
+        elif row.event == NAMED:
+            statement(&p.rdns, row.signs & RDNS_BITS, row.time)
+        elif count_row(p, row, waiting.by_user):
+            mark.blamed = self.run_number
+        return 0
+
+    cdef int take(self, Row *row, Waiting waiting, bint patient) except -1 nogil:
+        # Fold a row, or put it at the end of the queue.
+        cdef Mark *mark = self.mark(waiting.slot)
+        if not patient or not self.must_wait(waiting.slot, mark, row):
+            return self.apply(row, waiting, mark)
+        mark.suspended = self.run_number
+        if self.queue_count == self.queue_capacity:
+            self.queue_capacity = self.queue_capacity * 2 + 1024
+            self.queue = <Waiting *>enlarged(self.queue, self.queue_capacity, sizeof(Waiting))
+        self.queue[self.queue_count] = waiting
+        self.queue_count += 1
+        return 0
+
+    cdef int run(self, Row *rows, uint32_t count) except -1 nogil:
+        cdef int64_t slot
+        cdef uint32_t i
         cdef Row *row
         cdef Open *client
+        cdef Waiting waiting
         cdef uint64_t hi, lo
-        cdef uint32_t *mark
-        cdef bint by_user
-        for i in range(start, stop):
+        for i in range(count):
             row = &rows[i]
-            by_user = row.signs & AUTHENTICATED
+            waiting.row, waiting.by_user = i, row.signs & AUTHENTICATED
             hi, lo = row.ip_hi, row.ip_lo
             if row.queue:
                 if row.signs & OPENS:
@@ -650,13 +693,13 @@ cdef class Table:
                         self.unjoined += 1
                         continue
                     hi, lo = client.ip_hi, client.ip_lo
-                    by_user = client.signs & AUTHENTICATED
+                    waiting.by_user = <uint32_t>client.signs & AUTHENTICATED
                     if row.event == CLOSED:
                         client.ip_hi = client.ip_lo = 0
                         continue
                 elif row.event == REJECT:
                     client = self.joins.client(row.queue)
-                    by_user = client and client.signs & AUTHENTICATED
+                    waiting.by_user = <uint32_t>client.signs & AUTHENTICATED if client else 0
             if hi:
                 lo = 0
             if is_reserved(hi, lo) or row.time <= 0:
@@ -668,44 +711,64 @@ cdef class Table:
             if slot < 0:
                 self.overflowed += 1
                 continue
-            mark = &self.touched[slot >> PAGE_BITS][(slot & (PAGE - 1)) * 2]
-            if mark[1] == self.stamp and mark[0] == self.stamp and self.wants_judging(<uint32_t>slot, row):
-                return i
-            self.note_change(<uint32_t>slot)
-            self.folded += 1
-            if row.event == PARDON:
-                pardon(self.at(<uint32_t>slot), row.time)
-            elif row.event == NAMED:
-                statement(&self.at(<uint32_t>slot).rdns, row.signs & RDNS_BITS, row.time)
-            elif count_row(self.at(<uint32_t>slot), row, by_user):
-                mark[1] = self.stamp
-        return stop
+            waiting.slot = <uint32_t>slot
+            self.take(row, waiting, True)
+        return 0
 
-    def fold(self, const unsigned char[::1] rows, Py_ssize_t start=0):
-        """Fold rows from number ``start`` and return ``(stop, slots)``: where it stopped, and which slots changed.
+    cdef int run_queue(self, Row *rows, uint32_t count, bint patient) except -1 nogil:
+        cdef uint32_t i, waited = self.queue_count
+        self.queue_count = 0  # what waits on is put back before the place that is read
+        for i in range(waited):
+            if self.queue[i].row < count:
+                self.take(&rows[self.queue[i].row], self.queue[i], patient)
+        return 0
 
-        ``rows`` are the bytes of an array of dtype OBSERVATION. It stops early, so that the caller can judge,
-        when an address that was blamed since the start is blamed again while its verdict may turn: so a bot is
-        seen at the very message that condemns it, and a batch of good mail is folded in one go.
+    @property
+    def waiting(self):
+        """How many rows wait for :meth:`resume`."""
+        return self.queue_count
+
+    def fold(self, const unsigned char[::1] rows):
+        """Fold rows and return ``(slots, last)``: which slots changed, and for each its last row that was folded.
+
+        ``rows`` are the bytes of an array of dtype OBSERVATION. Rows of an address that was blamed and is blamed
+        again while its verdict may turn wait for :meth:`resume`, so that the caller can judge it in between: so a
+        bot is seen at the very message that condemns it, though a batch is folded in a few runs.
         """
-        cdef int64_t count = rows.shape[0] // <Py_ssize_t>sizeof(Row)
-        cdef int64_t stop
+        cdef uint32_t count = rows.shape[0] // <Py_ssize_t>sizeof(Row)
         if rows.shape[0] % <Py_ssize_t>sizeof(Row):
             raise ValueError(f"{rows.shape[0]} bytes are no whole number of rows")
-        self.stamp += 1
+        if self.queue_count:
+            raise ValueError(f"{self.queue_count} rows of the batch before wait: resume it first")
+        self.run_number += 1
         self.changed_count = 0
-        if start >= count:
-            return count, np.empty(0, np.uint32)
-        with nogil:
-            stop = self.run(<Row *>&rows[0], start, count)
-        return stop, self._changed()
+        if count:
+            with nogil:
+                self.run(<Row *>&rows[0], count)
+        return self._changed()
+
+    def resume(self, const unsigned char[::1] rows, bint patient=True):
+        """Go on with the rows that wait, of the same ``rows`` as :meth:`fold` had; return the same as it.
+
+        Not ``patient``: fold them all, whatever they say of an address.
+        """
+        cdef uint32_t count = rows.shape[0] // <Py_ssize_t>sizeof(Row)
+        self.run_number += 1
+        self.changed_count = 0
+        if self.queue_count and count:
+            with nogil:
+                self.run_queue(<Row *>&rows[0], count, patient)
+        return self._changed()
 
     def _changed(self):
         slots = np.empty(self.changed_count, np.uint32)
-        cdef uint32_t[::1] view = slots
+        last = np.empty(self.changed_count, np.uint32)
+        cdef uint32_t[::1] slot_view = slots
+        cdef uint32_t[::1] last_view = last
         if self.changed_count:
-            memcpy(&view[0], self.changed, <size_t>self.changed_count * 4)
-        return slots
+            memcpy(&slot_view[0], self.changed, <size_t>self.changed_count * 4)
+            memcpy(&last_view[0], self.last, <size_t>self.changed_count * 4)
+        return slots, last
 
     def find(self, uint64_t hi, uint64_t lo):
         """Return the slot of an address (of its /64 in IPv6), or -1."""
@@ -713,17 +776,18 @@ cdef class Table:
         return -1 if slot == NO_SLOT else slot
 
     def ensure(self, uint64_t hi, uint64_t lo):
-        """Return the slot of an address, made empty if missing; MemoryError if the table is full."""
+        """Return the slot of an address, made empty if missing; -1 if the table is full."""
         cdef uint32_t used = self.used
         cdef int64_t slot = self.obtain(hi, 0 if hi else lo)
-        if slot < 0:
-            raise MemoryError("the table of profiles is full")
         if self.used > used:
             self.dirty[slot >> BLOCK_BITS] = 1
         return slot
 
-    def columns(self, const uint32_t[::1] slots, int64_t now):
-        """Return an array of dtype COLUMNS for ``slots`` as of ``now`` (µs since 1970)."""
+    def columns(self, const uint32_t[::1] slots, now):
+        """Return an array of dtype COLUMNS for ``slots`` as of ``now`` (µs since 1970), one for all or one each."""
+        cdef const int64_t[::1] moments = np.ascontiguousarray(
+            np.broadcast_to(np.asarray(now, np.int64), slots.shape[0])
+        )
         result = np.zeros(slots.shape[0], COLUMNS)
         cdef unsigned char[::1] view
         cdef Py_ssize_t i
@@ -735,7 +799,7 @@ cdef class Table:
             with nogil:
                 for i in range(slots.shape[0]):
                     read_columns(
-                        self.at(slots[i]), self.standing(slots[i]), now, &(<Columns *>&view[0])[i]
+                        self.at(slots[i]), self.standing(slots[i]), moments[i], &(<Columns *>&view[0])[i]
                     )
         return result
 

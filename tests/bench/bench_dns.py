@@ -127,8 +127,8 @@ def vedette(directory: Path) -> Iterator[tuple[int, int]]:
 @contextmanager
 def echo(directory: Path) -> Iterator[tuple[int, int]]:
     binary = directory / "echo"
-    source = Path(__file__).with_name("echo.c")
-    subprocess.run(["gcc", "-O2", "-o", str(binary), str(source)], check=True)
+    source = Path(__file__).with_name("echo.c.in")
+    subprocess.run(["gcc", "-O2", "-o", str(binary), "-x", "c", str(source)], check=True)
     with process([str(binary)]) as server:
         assert server.stdout is not None
         yield server.pid, int(server.stdout.readline())

@@ -30,10 +30,9 @@ def parsed_and_folded(log: bytes) -> Table:
     parser, table = open_parser("postfix", Context(bytes(16), NOW)), Table()
     for at in range(0, len(log) + 1, CHUNK_BYTES):
         chunk = log[at : at + CHUNK_BYTES]
-        rows = parser.feed(chunk, final=at + CHUNK_BYTES > len(log)).rows
-        data, stop = rows.view(np.uint8), 0
-        while stop < len(rows):
-            stop, _ = table.fold(data, stop)
+        data = parser.feed(chunk, final=at + CHUNK_BYTES > len(log)).rows.view(np.uint8)
+        table.fold(data)
+        table.resume(data, patient=False)
     return table
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import manual
 from tests.e2e import postfix as postfix_peer
 from tests.e2e import unbound as unbound_peer
-from tests.e2e.server import ORIGIN, Vedette
+from tests.e2e.server import Vedette
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def resolver(vedette: Vedette, tmp_path: Path) -> Iterator[str]:
         pytest.skip("needs root: Unbound on port 53, a mount namespace for Postfix")
     if not unbound_peer.BINARY.exists():
         pytest.skip("Unbound is missing: run tests/install-peers.sh as root")
-    unbound = unbound_peer.Unbound(tmp_path, ORIGIN, vedette.dns_port)
+    unbound = unbound_peer.Unbound(tmp_path, vedette.dns_port)
     try:
         yield unbound.address
     finally:
@@ -41,7 +42,7 @@ def postfix(resolver: str) -> Iterator[postfix_peer.Postfix]:
     """A running Postfix that asks Vedette's zones through ``resolver``."""
     if lack := postfix_peer.missing():
         pytest.skip(lack)
-    server = postfix_peer.Postfix(resolver, ORIGIN)
+    server = postfix_peer.Postfix(resolver, manual.blocks("Postfix")[0])
     try:
         yield server
     finally:

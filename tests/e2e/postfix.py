@@ -1,7 +1,8 @@
 """A real Postfix in directories of its own, its own log in a file, its resolver the one it is given.
 
 It takes mail for USERS of DOMAIN, refuses unknown users at RCPT, and lets the tests imitate clients with
-XCLIENT. It asks ``bl`` and ``wl`` of the origin as docs/mta.md tells operators to.
+XCLIENT. Which lists it asks is given: what docs/mta.md tells operators. On a second port stands postscreen, which
+takes the client's address from the PROXY protocol.
 """
 
 import os
@@ -12,6 +13,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from tests.e2e import namespace
 from tests.e2e.process import Process, free_port, wait_until
 
 DOMAIN = "post.example"
@@ -38,9 +40,6 @@ virtual_mailbox_domains = {domain}
 virtual_mailbox_maps = texthash:{root}/users
 virtual_transport = discard:
 smtpd_authorized_xclient_hosts = 127.0.0.1
-smtpd_client_restrictions =
-    permit_dnswl_client wl.{origin}=127.0.0.[40..43],
-    reject_rbl_client bl.{origin}
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_recipient_restrictions =
 # The scripted clients are quicker and worse than the defaults suffer: what refuses them has to be the list.
@@ -49,6 +48,9 @@ smtpd_soft_error_limit = 1000
 smtpd_hard_error_limit = 1000
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
+postscreen_upstream_proxy_protocol = haproxy
+postscreen_greet_wait = 2s
+{lists}
 """
 
 # smtpd remembers what a list said about an address for as long as the process lives (a table of 100 names
@@ -56,6 +58,11 @@ smtpd_client_connection_rate_limit = 0
 MASTER = """\
 127.0.0.1:{port} inet n - n - - smtpd
     -o max_use=1
+127.0.0.1:{screen_port} inet n - n - 1 postscreen
+smtpd pass - - n - - smtpd
+    -o smtpd_client_restrictions=
+dnsblog unix - - n - 0 dnsblog
+tlsproxy unix - - n - 0 tlsproxy
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -70,48 +77,40 @@ discard unix - - n - - discard
 postlog unix-dgram n - n - 1 postlogd
 """
 
-# Postfix runs in a mount namespace of its own, in which /etc/resolv.conf is ours; the machine's is untouched.
-ENTER = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
-
 
 def missing() -> str:
     """Return what this machine lacks for the harness, or nothing."""
     if not COMMAND.exists():
         return "Postfix is missing: run tests/install-peers.sh as root"
-    if shutil.which("unshare") is None:
-        return "unshare (util-linux) is missing"
-    probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False)
-    if probe.returncode:
-        return "a mount namespace cannot be made here: root with CAP_SYS_ADMIN is needed"
-    return ""
+    return namespace.missing()
 
 
 class Postfix:
-    """A running Postfix: ``port`` takes SMTP on 127.0.0.1, ``log`` is its mail log."""
+    """A running Postfix: ``port`` takes SMTP on 127.0.0.1, ``screen_port`` postscreen's; ``log`` is its mail log."""
 
-    def __init__(self, resolver: str, origin: str) -> None:
+    def __init__(self, resolver: str, lists: str) -> None:
         # Not below the test's own directory, which Postfix's unprivileged processes may not enter.
         self.root = Path(tempfile.mkdtemp(prefix="vedette-postfix-"))
         self.root.chmod(0o755)
         self.log = self.root / "maillog"
-        self.port = free_port()
+        self.port, self.screen_port = free_port(), free_port()
         self._process: Process | None = None
         try:
-            self._configure(resolver, origin)
+            self._configure(resolver, lists)
             self._start()
         except BaseException:
             self.stop()
             raise
 
-    def _configure(self, resolver: str, origin: str) -> None:
+    def _configure(self, resolver: str, lists: str) -> None:
         etc = self.root / "etc"
         for name in ("etc", "queue", "data"):
             (self.root / name).mkdir()
         shutil.chown(self.root / "data", "postfix", "postfix")
-        (etc / "main.cf").write_text(MAIN.format(root=self.root, domain=DOMAIN, origin=origin))
-        (etc / "master.cf").write_text(MASTER.format(port=self.port))
+        (etc / "main.cf").write_text(MAIN.format(root=self.root, domain=DOMAIN, lists=lists))
+        (etc / "master.cf").write_text(MASTER.format(port=self.port, screen_port=self.screen_port))
         (self.root / "users").write_text("".join(f"{user}@{DOMAIN} ok\n" for user in USERS))
-        (self.root / "resolv.conf").write_text(f"nameserver {resolver}\noptions timeout:2 attempts:2\n")
+        self._resolv_conf = namespace.resolv_conf(self.root, resolver)
         check = subprocess.run([str(COMMAND), "-c", str(etc), "check"], capture_output=True, text=True, check=False)
         complaint = check.stdout + check.stderr
         assert check.returncode == 0, f"postfix check: {complaint}"
@@ -120,11 +119,10 @@ class Postfix:
     def _start(self) -> None:
         # Without -d the master would discard its output; either way it leads its own process group.
         self._process = Process(
-            ["unshare", "--mount", "sh", "-c", ENTER, "sh", str(self.root / "resolv.conf"),
-             str(LIBRARIES / "master"), "-d", "-c", str(self.root / "etc")],
+            namespace.behind(self._resolv_conf, [str(LIBRARIES / "master"), "-d", "-c", str(self.root / "etc")]),
             self.root / "master.log",
             {**os.environ, "TZ": "UTC"},
-        )  # fmt: skip
+        )
         self._process.wait_until(self._greets, START_SECONDS, "Postfix greets")
 
     def stop(self) -> None:

@@ -5,6 +5,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
+from tests.e2e import manual
 from tests.e2e.process import Process
 
 BINARY = Path("/usr/sbin/unbound")
@@ -14,8 +15,6 @@ QUERY_SECONDS = 0.2
 # Postfix asks the resolver that resolv.conf names, on port 53: so an address of its own is needed.
 # Strict QNAME minimisation (RFC 9156) asks for each label of 4.3.2.1.bl.example in turn and believes an
 # NXDOMAIN on the way: what breaks lists whose server answers wrongly for empty non-terminals.
-# stub-no-cache: the resolver beside the mail server asks Vedette anew for each connection. Without it a pass
-# is remembered for the zone's negative TTL (60 s), and a bot that is recognised meanwhile goes on until then.
 # All other names are answered here: no query leaves the machine.
 CONFIGURATION = """\
 server:
@@ -36,24 +35,28 @@ server:
     do-not-query-localhost: no
     infra-host-ttl: 1
     local-zone: "." static
-    local-zone: "{origin}." transparent
 remote-control:
     control-enable: no
-stub-zone:
-    name: "{origin}"
-    stub-addr: 127.0.0.1@{port}
-    stub-no-cache: yes
+{stub}
+{more}
 """
 
 
 class Unbound:
-    """A resolver that knows ``origin``, served on 127.0.0.1 at ``port``, and nothing else."""
+    """A resolver that knows Vedette's zones, served on 127.0.0.1 at ``port``, as docs/mta.md says, and nothing else.
 
-    def __init__(self, directory: Path, origin: str, port: int) -> None:
+    ``more`` is further configuration.
+    """
+
+    def __init__(self, directory: Path, port: int, more: str = "") -> None:
         self.address = _free_address()
+        directory.mkdir(parents=True, exist_ok=True)
+        stub = manual.blocks("Unbound")[0]
+        assert manual.DNS_PORT in stub
+        stub = stub.replace(manual.DNS_PORT, f"127.0.0.1@{port}")
         configuration = directory / "unbound.conf"
         configuration.write_text(
-            CONFIGURATION.format(address=self.address, directory=directory, origin=origin, port=port)
+            CONFIGURATION.format(address=self.address, directory=directory, stub=stub, more=more)
         )
         self._process = Process([str(BINARY), "-d", "-c", str(configuration)], directory / "unbound.log")
         try:

@@ -8,8 +8,8 @@ import sys
 import atheris
 
 from dnsbl.listing.codes import Layer
+from dnsbl.listing.entry import Entry, Place
 from dnsbl.wire.twin import Twin
-from dnsbl.zone.entry import Entry, Place
 from dnsbl.zone.live import LiveZones
 from dnsbl.zone.zone import load_zones, packaged_zones
 from tests.property.test_wire_properties import NOW, PUBLIC_URL, check

@@ -6,6 +6,7 @@ import numpy as np
 
 from profiler.address import Key, parse
 from profiler.observation import OBSERVATION, Event, Rows, Sign, empty
+from profiler.profile.table import Table
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -38,6 +39,20 @@ def join(*parts: Rows) -> Rows:
 def data(*parts: Rows) -> bytes:
     """Return the bytes that a table folds."""
     return join(*parts).tobytes()
+
+
+def fold(table: Table, *parts: Rows) -> list[int]:
+    """Fold to the end, and return how many rows each run folded."""
+    rows = data(*parts)
+    before = table.folded
+    table.fold(rows)
+    runs = [table.folded - before]
+    while table.waiting:
+        before = table.folded
+        table.resume(rows)
+        runs.append(table.folded - before)
+        assert runs[-1], "folding must go on"
+    return runs
 
 
 def destination(number: int) -> int:

@@ -8,6 +8,7 @@ from profiler.observation import OBSERVATION, Event, Reason, Rows, Sign
 from profiler.profile.record import COLUMNS
 from profiler.profile.table import Table
 from tests.profiler.rows import DAY, MINUTE, START, row
+from tests.profiler.rows import fold as fold_runs
 
 ADDRESSES = ("185.44.2.1", "185.44.2.2", "2a00:1450:4:1::25", "10.1.2.3")
 COUNTED = [event for event in Event if event is not Event.PARDON]
@@ -36,9 +37,7 @@ _ROWS = st.lists(
 
 
 def fold(table: Table, rows: Rows) -> Table:
-    raw, at = rows.tobytes(), 0
-    while at < len(rows):
-        at, _ = table.fold(raw, at)
+    fold_runs(table, rows)
     return table
 
 

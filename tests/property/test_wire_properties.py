@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dnsbl.listing.codes import Layer
+from dnsbl.listing.entry import Entry, Place
 from dnsbl.wire.twin import Twin, read_question
-from dnsbl.zone.entry import Entry, Place
 from dnsbl.zone.live import LiveZones
 from dnsbl.zone.zone import Answer, NameServer, Soa, Zone, load_zones, packaged_zones
 from tests.dnsbl.wire.packets import form, opt, parse, query, wire

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from dnsbl.listing.codes import Layer
+from dnsbl.listing.entry import Entry, Place
 from dnsbl.serve.udp import UdpServer
-from dnsbl.zone.entry import Entry, Place
 from dnsbl.zone.live import LiveZones
 from tests.dnsbl.wire.packets import A, codes, query, reverse
 from tests.dnsbl.zone.test_live import URL, ZONES, entry, place

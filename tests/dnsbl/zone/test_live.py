@@ -8,7 +8,7 @@ import pytest
 
 from dnsbl.errors import ZoneError
 from dnsbl.listing.codes import Layer
-from dnsbl.zone.entry import Entry, Place
+from dnsbl.listing.entry import Entry, Place
 from dnsbl.zone.live import LiveZones
 from dnsbl.zone.zone import load_zones, packaged_zones
 from tests.dnsbl.wire.packets import SOA, TXT, codes, parse, query, rcode, reverse
@@ -190,6 +190,16 @@ def test_what_changes_have_replaced_is_freed(live):
     live.apply([], [place(text) for text in hosts])
     live.apply([])
     assert live.snapshots.records_held == live.snapshots.waiting == sum(live.count().values()) == 0
+
+
+def test_names_above_the_last_listing_end_with_it(live):
+    names = ["198.bl.vedette.test", "51.198.bl.vedette.test", "100.51.198.bl.vedette.test"]
+    live.apply([entry("198.51.100.7/32"), entry("198.51.101.7/32"), entry("198.52.0.0/16")])
+    assert [rcode(live.answer(query(name))) for name in names] == ["NOERROR"] * 3
+    live.apply([], [place("198.51.100.7/32")])
+    assert [rcode(live.answer(query(name))) for name in names] == ["NOERROR", "NOERROR", "NXDOMAIN"]
+    live.apply([], [place("198.51.101.7/32"), place("198.52.0.0/16")])
+    assert [rcode(live.answer(query(name))) for name in names] == ["NXDOMAIN"] * 3
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def test_the_sentence_says_what_was_seen(name, seen, says) -> None:
 
 def test_innocence_is_not_saved_up_without_end() -> None:
     assert weight(DETECTORS, "outcomes", scene(good=1e6, saturated=1)) == bot.OUTCOME_FLOOR
-    assert weight(DETECTORS, "outcomes", scene(good=1e6)) == 0
+    assert weight(DETECTORS, "outcomes", scene(good=1e6)) == bot.OUTCOME_FLOOR
+    assert weight(DETECTORS, "outcomes", scene(good=1e6, cusum=2.2)) == 2.2
     assert weight(DETECTORS, "outcomes", scene(good=1e6, cusum=5.5)) == 5.5, "a good day does not hide a turn"
 
 

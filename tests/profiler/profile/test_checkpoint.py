@@ -6,20 +6,13 @@ import pytest
 
 from profiler.database import FILE_NAME
 from profiler.errors import JournalError
-from profiler.observation import Event, Reason, Rows, Sign
+from profiler.observation import Event, Reason, Sign
 from profiler.profile.checkpoint import FOREIGN, OWN, Checkpoints, dump
 from profiler.profile.record import PROFILE
 from profiler.profile.table import BLOCK, Table
-from tests.profiler.rows import START, join, key, row
+from tests.profiler.rows import START, fold, key, row
 
 IP = "185.44.2.1"
-
-
-def fold(table: Table, *parts: Rows) -> None:
-    rows = join(*parts)
-    at = 0
-    while at < len(rows):
-        at, _ = table.fold(rows.tobytes(), at)
 
 
 def tables() -> dict[str, Table]:
