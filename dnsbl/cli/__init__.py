@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "network": "Declare what networks are used for.",
     "listing": "List addresses by hand, and see what is listed.",
     "zone": "See and check the zone files.",
+    "export": "Write a zone as a file for other programs.",
     "operator": "Make the operator's token.",
     "profile": "Write the profiles out.",
     "check-config": "Say whether the configuration can be used, or what is wrong.",

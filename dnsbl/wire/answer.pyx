@@ -373,11 +373,22 @@ cdef int hits_of(const View *view, const ZoneImage *zone, const Spelled *s, uint
             count += 1
     if not count or zone.kind == KIND_ALLOW:
         return with_one_ttl(hits, count, now)
-    if zone.kind == KIND_BLOCK and find(view, EXCLUDED, s, now, False):
-        return 0
-    if find(view, MTA, s, now, False):
+    if find(view, EXCLUDED, s, now, False):
+        count = only_mta(hits, count)
+    elif find(view, MTA, s, now, False):
         count = spare_mta(view, zone, s, now, hits, count)
     return with_one_ttl(hits, count, now)
+
+
+cdef int only_mta(Hit *hits, int count) noexcept nogil:
+    """Leave of an address that is never to be listed what speaks for it; return how many hits are left."""
+    cdef int kept = 0
+    cdef int i
+    for i in range(count):
+        if hits[i].answer.layer == MTA:
+            hits[kept] = hits[i]
+            kept += 1
+    return kept
 
 
 cdef int spare_mta(

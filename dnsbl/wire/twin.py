@@ -298,12 +298,11 @@ class Twin:
         if zone.dry_run:
             return []
         is_mta = self._entry(Layer.MTA, part, now) is not None
-        if zone.kind == "block" and self._entry(Layer.EXCLUDED, part, now):
-            return []
+        is_excluded = zone.kind != "allow" and self._entry(Layer.EXCLUDED, part, now) is not None
         hits = []
         for answer in zone.answers:
             entry = self._entry(answer.layer, part, now)
-            if entry is None:
+            if entry is None or (is_excluded and answer.layer != Layer.MTA):
                 continue
             if is_mta and zone.kind == "block" and answer.layer != Layer.OPERATOR:
                 continue

@@ -200,7 +200,7 @@ def test_what_the_brake_holds_is_told_and_not_answered(tmp_path) -> None:
         report = service.lookup(parse(BOT))
         assert report["held"]
         assert report["listings"] == []
-        assert ("brake", True, "1 listings held: see `vedette listing list`") in service.checks()
+        assert ("brake", True, "1 listings held: `vedette listing release` publishes them") in service.checks()
 
 
 def test_readiness_says_what_is_wrong(service) -> None:

@@ -30,7 +30,7 @@ def resolver(tmp_path_factory):
     )
     server = UdpServer(live, "127.0.0.1", 0)
     server.start()
-    unbound = Unbound(tmp_path_factory.mktemp("unbound"), "vedette.test", server.port)
+    unbound = Unbound(tmp_path_factory.mktemp("unbound"), server.port)
     yield unbound
     unbound.stop()
     server.stop()

@@ -94,16 +94,17 @@ def test_a_mail_server_is_in_no_blocking_zone_unless_by_hand(live):
     assert asked(live, "198.51.100.7", "all") == ["127.0.0.2"]
 
 
-def test_the_never_list_empties_the_blocking_zones_only(live):
+def test_of_the_never_list_only_good_is_said(live):
     live.apply(
         [
             entry("198.51.100.7/32", Layer.OPERATOR),
             entry("198.51.100.7/32"),
+            entry("198.51.100.9/32", Layer.MTA),
             entry("198.51.100.0/24", Layer.EXCLUDED),
         ]
     )
-    assert asked(live, "198.51.100.7", "all") == []
-    assert asked(live, "198.51.100.7", "class") == ["127.0.0.2", "127.0.0.4"]
+    assert asked(live, "198.51.100.7", "all") == asked(live, "198.51.100.7", "class") == []
+    assert asked(live, "198.51.100.9", "wl") == asked(live, "198.51.100.9", "class") == ["127.0.0.40"]
 
 
 def test_two_classes_give_two_codes(live):

@@ -1,5 +1,6 @@
 """Exim, as ``exim -bh ADDRESS``: an SMTP session on standard input, as if that address had connected."""
 
+import ipaddress
 import re
 import shutil
 import subprocess
@@ -66,6 +67,8 @@ def test_exim_refuses_and_accepts_as_it_should(case: Case, replies: dict[Case, s
     reply = replies[case]
     if case in REFUSED:
         zone = "dyn" if case.kind == DYNAMIC else "bl"
-        assert re.match(rf"550[ -]{case.address} is listed in {zone}\.vedette\.test: .*http", reply), reply
+        # Exim spells IPv6 addresses out.
+        address = ipaddress.ip_address(case.address).exploded
+        assert re.match(rf"550[ -]{address} is listed in {zone}\.vedette\.test: .*http", reply), reply
     else:
         assert reply == "250 Accepted"

@@ -26,6 +26,7 @@ dns_available yes
 use_bayes 0
 use_auto_welcomelist 0
 report_safe 0
+util_rb_tld example
 clear_headers
 add_header all Status "_TESTS_"
 """
@@ -65,13 +66,14 @@ def hits(asked: str, place: Path) -> dict[Case, set[str]]:
     directory = place / "spamassassin"
     directory.mkdir()
     (directory / "init.pre").write_text(PLUGINS)
+    (directory / "user_prefs").touch()
     (directory / "local.cf").write_text(SETTINGS.format(resolver=asked) + manual.blocks("SpamAssassin")[0])
 
     def scan(case: Case) -> set[str]:
         text = MESSAGE.format(address=case.address, before=BEFORE, number=CASES.index(case))
         done = subprocess.run(
             [str(BINARY), "--test-mode", "--siteconfigpath", str(directory), "--configpath", str(directory),
-             "--prefspath", "/dev/null"],
+             "--prefspath", str(directory / "user_prefs")],
             input=text, capture_output=True, text=True, timeout=SCAN_SECONDS, check=True,
             env={"HOME": str(directory), "PATH": "/usr/bin:/bin"},
         )  # fmt: skip
