@@ -86,7 +86,7 @@ def missing() -> str:
 
 
 class Postfix:
-    """A running Postfix: ``port`` takes SMTP on 127.0.0.1, ``screen_port`` postscreen's; ``log`` is its mail log."""
+    """A running Postfix: smtpd at ``port`` of 127.0.0.1, postscreen at ``screen_port``; ``log`` is its mail log."""
 
     def __init__(self, resolver: str, lists: str) -> None:
         # Not below the test's own directory, which Postfix's unprivileged processes may not enter.

@@ -43,7 +43,7 @@ remote-control:
 
 
 class Unbound:
-    """A resolver that knows Vedette's zones, served on 127.0.0.1 at ``port``, as docs/mta.md says, and nothing else.
+    """A resolver that knows Vedette's zones, served on 127.0.0.1 at ``port``, as docs/mta.md says.
 
     ``more`` is further configuration.
     """

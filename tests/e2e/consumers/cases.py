@@ -107,11 +107,11 @@ def _wait(vedette: Vedette, case: Case) -> None:
 
 
 def _observations(case: Case) -> list[dict[str, object]]:
-    now = datetime.datetime.now(datetime.UTC)
+    now, ip = datetime.datetime.now(datetime.UTC), case.address
     if case.kind == BOT:
         return [
             {
-                "time": (now - datetime.timedelta(seconds=BOT_RECIPIENTS - number)).isoformat(), "ip": case.address,
+                "time": (now - datetime.timedelta(seconds=BOT_RECIPIENTS - number)).isoformat(), "ip": ip,
                 "event": "reject", "reason": "unknown_recipient", "helo": f"host{number * 37}.lan",
                 "rdns_verified": False, "sender_domain": f"shop{number}.example",
             }
@@ -120,7 +120,7 @@ def _observations(case: Case) -> list[dict[str, object]]:
     if case.kind in (SERVER, DISPUTED):
         return [
             {
-                "time": (now - datetime.timedelta(minutes=SERVER_MESSAGES - number)).isoformat(), "ip": case.address,
+                "time": (now - datetime.timedelta(minutes=SERVER_MESSAGES - number)).isoformat(), "ip": ip,
                 "event": "message", "helo": "mx1.beta.example", "rdns": "mx1.beta.example", "rdns_verified": True,
                 "sender_domain": "beta.example", "recipients": 1, "spf": "pass", "tls": True,
             }

@@ -43,9 +43,7 @@ class ErrorServer:
         directory.mkdir(parents=True, exist_ok=True)
         names = [_name(zone, address) for zone, address in error_names()]
         port = free_port()
-        self.stubs = "".join(
-            f'stub-zone:\n    name: "{name}"\n    stub-addr: 127.0.0.1@{port}\n' for name in names
-        )
+        self.stubs = "".join(f'stub-zone:\n    name: "{name}"\n    stub-addr: 127.0.0.1@{port}\n' for name in names)
         data = "".join(
             f'    local-zone: "{name}" static\n    local-data: "{name} 60 IN A {ERROR_CODE}"\n'
             f"    local-data: '{name} 60 IN TXT \"{TEXT}\"'\n"

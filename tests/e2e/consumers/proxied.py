@@ -22,7 +22,11 @@ def rcpt(port: int, address: str) -> str:
     with socket.create_connection(("127.0.0.1", port), timeout=SESSION_SECONDS) as client:
         client.sendall(f"PROXY {family} {address} {to} 40000 25\r\n".encode())
         reply = _reply(client)
-        for command in ("EHLO client.example", "MAIL FROM:<writer@client.example>", f"RCPT TO:<{USERS[0]}@{DOMAIN}>"):
+        for command in (
+            "EHLO client.example",
+            "MAIL FROM:<writer@client.example>",
+            f"RCPT TO:<{USERS[0]}@{DOMAIN}>",
+        ):
             if not reply.startswith("2"):
                 return reply
             client.sendall(f"{command}\r\n".encode())

@@ -28,9 +28,7 @@ begin acl
 {acl}
   accept
 """
-SESSION = (
-    "EHLO client.example\r\nMAIL FROM:<writer@client.example>\r\nRCPT TO:<user@post.example>\r\nQUIT\r\n"
-)
+SESSION = "EHLO client.example\r\nMAIL FROM:<writer@client.example>\r\nRCPT TO:<user@post.example>\r\nQUIT\r\n"
 REPLIES = 5  # the greeting's among them
 RCPT_REPLY = 3
 #: A reply of one or more lines; Exim breaks long ones.
