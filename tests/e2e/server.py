@@ -62,6 +62,11 @@ class Vedette:
         """Where its HTTP API is."""
         return f"http://127.0.0.1:{self.http_port}"
 
+    def configure(self, more: str) -> None:
+        """Add to the configuration; before the start."""
+        with self._configuration.open("a") as file:
+            file.write(more)
+
     # Its life
 
     def start(self, *, wait: bool = True) -> None:
