@@ -18,7 +18,8 @@ import secrets
 
 import numpy as np
 
-from profiler.profile.record import COLUMNS, LLR_BAD, LLR_GOOD, PROFILE
+from profiler.observation import Event, Reason, Sign
+from profiler.profile.record import COLUMNS, LLR_BAD, LLR_GOOD, PROFILE, Fast, Slow
 
 BLOCK = 256  # profiles written to a checkpoint at once
 STANDING = np.dtype(
@@ -40,54 +41,49 @@ cdef enum:
     CLASS_BOT = 1
     CLASS_MTA = 4
 
-cdef enum:  # profiler.observation.Event
-    CONNECT = 1
-    MESSAGE = 2
-    REJECT = 3
-    DEFER = 4
-    BOUNCE = 5
-    AUTH_FAIL = 6
-    AUTH_OK = 7
-    PREGREET = 8
-    LOST = 9
-    SPAM = 10
-    HAM = 11
-    TRAP = 12
-    COMPLAINT = 13
-    FLOW = 14
-    ENVELOPE = 32
-    CLOSED = 33
-    PARDON = 34
-    NAMED = 35
+cdef uint8_t CONNECT = Event.CONNECT
+cdef uint8_t MESSAGE = Event.MESSAGE
+cdef uint8_t REJECT = Event.REJECT
+cdef uint8_t DEFER = Event.DEFER
+cdef uint8_t BOUNCE = Event.BOUNCE
+cdef uint8_t AUTH_FAIL = Event.AUTH_FAIL
+cdef uint8_t AUTH_OK = Event.AUTH_OK
+cdef uint8_t PREGREET = Event.PREGREET
+cdef uint8_t LOST = Event.LOST
+cdef uint8_t SPAM = Event.SPAM
+cdef uint8_t HAM = Event.HAM
+cdef uint8_t TRAP = Event.TRAP
+cdef uint8_t COMPLAINT = Event.COMPLAINT
+cdef uint8_t FLOW = Event.FLOW
+cdef uint8_t ENVELOPE = Event.ENVELOPE
+cdef uint8_t CLOSED = Event.CLOSED
+cdef uint8_t PARDON = Event.PARDON
+cdef uint8_t NAMED = Event.NAMED
+cdef uint8_t UNKNOWN_RECIPIENT = Reason.UNKNOWN_RECIPIENT
+cdef uint8_t RELAY_DENIED = Reason.RELAY_DENIED
+cdef uint8_t DNSBL = Reason.DNSBL
+cdef uint8_t GREYLIST = Reason.GREYLIST
+cdef uint8_t CONTENT = Reason.CONTENT
+cdef uint8_t PROTOCOL_ERROR = Reason.PROTOCOL
+cdef uint8_t TEMPORARY = Reason.TEMPORARY
+cdef int F_GOOD = Fast.GOOD
+cdef int F_BAD_RECIPIENT = Fast.BAD_RECIPIENT
+cdef int F_BAD_CONTENT = Fast.BAD_CONTENT
+cdef int F_REFUSED = Fast.REFUSED
+cdef int F_PROTOCOL = Fast.PROTOCOL
+cdef int F_AUTH_FAIL = Fast.AUTH_FAIL
+cdef int F_FLOW = Fast.FLOW
+cdef int F_SUBMITTED = Fast.SUBMITTED
+cdef int S_GOOD = Slow.GOOD
+cdef int S_BAD = Slow.BAD
+cdef int S_FLOW = Slow.FLOW
+cdef int S_OTHER = Slow.OTHER
+cdef int TRAP_UNITS = 4
 
-cdef enum:  # profiler.observation.Reason
-    UNKNOWN_RECIPIENT = 1
-    RELAY_DENIED = 2
-    DNSBL = 5
-    GREYLIST = 6
-    CONTENT = 8
-    PROTOCOL_ERROR = 10
-    TEMPORARY = 12
-
-cdef enum:  # profiler.profile.record.Fast and Slow
-    F_GOOD = 0
-    F_BAD_RECIPIENT = 1
-    F_BAD_CONTENT = 2
-    F_REFUSED = 3
-    F_PROTOCOL = 4
-    F_AUTH_FAIL = 5
-    F_FLOW = 6
-    F_SUBMITTED = 7
-    S_GOOD = 0
-    S_BAD = 1
-    S_FLOW = 2
-    S_OTHER = 3
-    TRAP_UNITS = 4
-
-cdef uint32_t RDNS_BITS = 0x7F  # signs 0 to 6
-cdef uint32_t HELO_BITS = 0x1F00  # signs 8 to 12
-cdef uint32_t AUTHENTICATED = 1 << 14
-cdef uint32_t OPENS = 1 << 24
+cdef uint32_t RDNS_BITS = 0x7F  # the seven RDNS signs
+cdef uint32_t HELO_BITS = 0x1F00  # the five HELO signs
+cdef uint32_t AUTHENTICATED = Sign.AUTHENTICATED
+cdef uint32_t OPENS = Sign.OPENS
 cdef int64_t SECOND = 1000000
 cdef int64_t MINUTE = 60 * SECOND
 cdef int64_t HOUR = 3600 * SECOND
