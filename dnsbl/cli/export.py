@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dnsbl.cli.options import Command, with_config
-from dnsbl.cli.whole import write_whole
+from dnsbl.cli.replace import replace_file
 from dnsbl.cli.zone import load
 from dnsbl.config import Config
 from dnsbl.errors import ZoneError
@@ -102,7 +102,7 @@ def _export(config: Config, zone_name: str, file: str, lines: Lines) -> None:
             sys.stdout.write(block)
         sys.stdout.flush()
     else:
-        write_whole(Path(file), blocks)
+        replace_file(Path(file), blocks)
 
 
 def _zone(config: Config, name: str) -> Zone:

@@ -8,7 +8,7 @@ excluded there is no wildcard, but its neighbours by name. What a master file ca
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,11 @@ from dnsbl.zone.zone import Zone
 NAMES_OF_A_PREFIX = 1 << 20
 STRING_BYTES = 255
 _LONGEST_ADDRESS_BYTES = 39
-_TEST_NAMES = ("2.0.0.127", "2.0.0.0.0.0.f.7.f.f.f.f." + ".".join("0" * 20))
+TEST_NAMES = ("2.0.0.127", "2.0.0.0.0.0.f.7.f.f.f.f." + ".".join("0" * 20))
 #: Bits of a label: an octet, a nibble.
 _LABEL_BITS = {True: 8, False: 4}
+
+Made = TypeVar("Made")
 
 
 class Name(NamedTuple):
@@ -58,7 +60,7 @@ def lines(zone: Zone, columns: Columns, *, public_url: str) -> Iterator[str]:
         for address in server.addresses:
             yield f"{name}\t{zone.ttl}\t{'AAAA' if ':' in address else 'A'}\t{address}\n"
     test = _records([(code_text(zone.test_code), TEST_TEXT)], zone.ttl)
-    for name in _TEST_NAMES:
+    for name in TEST_NAMES:
         yield f"{name}{test}"
     for is_v4 in (True, False):
         yield from _family(zone, columns, public_url, is_v4)
@@ -74,12 +76,31 @@ def head(zone: Zone, serial: int, origin: str = "") -> Iterator[str]:
 
 
 def _family(zone: Zone, columns: Columns, public_url: str, is_v4: bool) -> Iterator[str]:
+    for owner, address, parts in expanded(zone, columns, public_url, is_v4, _parts):
+        yield owner + address.join(parts)
+
+
+def expanded(
+    zone: Zone, columns: Columns, public_url: str, is_v4: bool, make: Callable[[list[tuple[str, str]], int], Made]
+) -> Iterator[tuple[str, str, Made]]:
+    """Yield each name below the zone, the address that stands for it, and its records.
+
+    Args:
+        zone: what it publishes is expanded, without the test points.
+        columns: what is listed.
+        public_url: the base of the texts' ``$url``.
+        is_v4: the family.
+        make: makes records of (code, text with ADDRESS) pairs and a TTL; called once for all that say the same.
+
+    Raises:
+        ExportError: a prefix with many exclusions would take more than NAMES_OF_A_PREFIX names.
+    """
     found = tries(zone, columns, is_v4)
     if not found:
         return
     parts = segments(found, is_v4)
     words = [said(trie, columns, public_url) for trie in found]
-    spoken = _Spoken(found, words, parts.hits, columns.now)
+    spoken = _Spoken(found, words, parts.hits, columns.now, make)
     alone = _alone(parts, is_v4)
     hosts = parts.firsts[alone]
     owners = (
@@ -87,21 +108,29 @@ def _family(zone: Zone, columns: Columns, public_url: str, is_v4: bool) -> Itera
     )
     rows = zip(owners, addresses(hosts, is_v4), np.flatnonzero(alone).tolist(), strict=True)
     for owner, address, segment in rows:
-        yield owner + address.join(spoken.of(segment))
+        yield owner, address, spoken.of(segment)
     others = np.flatnonzero(~alone)
     rest = Segments(parts.firsts[others], parts.lasts[others], parts.hits[others])
     to_text = _octets if is_v4 else _nibbles
     for name in _names(rest, is_v4, lambda segment: _widest(found, rest.hits[segment], is_v4)):
         owner = ".".join(["*"] * name.is_wildcard + to_text(name.value, name.labels))
         (address,) = addresses(np.array([name.value], np.uint64), is_v4)
-        yield owner + address.join(spoken.of(int(others[name.segment])))
+        yield owner, address, spoken.of(int(others[name.segment]))
 
 
-class _Spoken:
+class _Spoken(Generic[Made]):
     """The records of each segment, made once for all segments that say the same."""
 
-    def __init__(self, found: list[Trie], words: list[Said], hits: Numbers, now: int) -> None:
+    def __init__(
+        self,
+        found: list[Trie],
+        words: list[Said],
+        hits: Numbers,
+        now: int,
+        make: Callable[[list[tuple[str, str]], int], Made],
+    ) -> None:
         self._words = words
+        self._make = make
         columns, ttls = [], np.full(len(hits), 1 << 31)
         for number, (trie, said_of) in enumerate(zip(found, words, strict=True)):
             row = hits[:, number]
@@ -114,10 +143,10 @@ class _Spoken:
             ttls[is_hit] = np.minimum(ttls[is_hit], ttl)
         # All records of a name share one TTL (RFC 2181 §5.2), the shortest.
         self._keys = list(zip(ttls.tolist(), *(column.tolist() for column in columns), strict=True))
-        self._made: dict[tuple[int, ...], list[str]] = {}
+        self._made: dict[tuple[int, ...], Made] = {}
 
-    def of(self, segment: int) -> list[str]:
-        """Return what follows the name, in the parts between which the address goes."""
+    def of(self, segment: int) -> Made:
+        """Return the records."""
         key = self._keys[segment]
         made = self._made.get(key)
         if made is None:
@@ -127,8 +156,13 @@ class _Spoken:
                 for words, one in zip(self._words, which, strict=True)
                 if one != NOTHING
             ]
-            made = self._made[key] = _records(pairs, ttl).split(ADDRESS)
+            made = self._made[key] = self._make(pairs, ttl)
         return made
+
+
+def _parts(pairs: list[tuple[str, str]], ttl: int) -> list[str]:
+    """Return what follows the name, in the parts between which the address goes."""
+    return _records(pairs, ttl).split(ADDRESS)
 
 
 def _records(pairs: list[tuple[str, str]], ttl: int) -> str:
@@ -140,6 +174,8 @@ def _records(pairs: list[tuple[str, str]], ttl: int) -> str:
 
 def _strings(text: str) -> str:
     """Return a text as the quoted strings of a TXT record, each short enough with any address in it."""
+    if len(text) + text.count(ADDRESS) * _LONGEST_ADDRESS_BYTES <= STRING_BYTES:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     strings, length = [""], 0
     for letter in text:
         width = _LONGEST_ADDRESS_BYTES if letter == ADDRESS else 1
@@ -154,14 +190,15 @@ def _strings(text: str) -> str:
 def _alone(parts: Segments, is_v4: bool) -> npt.NDArray[np.bool_]:
     """Say which segments are hosts that no wildcard comes near: their last label stands among hosts only."""
     shift = np.uint64(_LABEL_BITS[is_v4])
-    is_host = parts.firsts == parts.lasts
+    is_host: npt.NDArray[np.bool_] = parts.firsts == parts.lasts
     firsts, lasts = parts.firsts[~is_host] >> shift, parts.lasts[~is_host] >> shift
     if not len(firsts):
         return is_host
     block = parts.firsts >> shift
     at = np.searchsorted(firsts, block, "right") - 1
     # Segments ascend, so that of those that begin before a block the last one ends last.
-    return is_host & ~((at >= 0) & (lasts[at] >= block))
+    is_near = (at >= 0) & (lasts[at] >= block)
+    return np.logical_and(is_host, ~is_near)
 
 
 def _names(parts: Segments, is_v4: bool, widest: Callable[[int], str]) -> Iterator[Name]:

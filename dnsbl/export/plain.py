@@ -1,7 +1,7 @@
 """A zone as a list of addresses and prefixes, one a line, as few and wide as possible. Pure.
 
-For firewalls and whatever else knows listed from not listed only: codes and reasons are left out, and so are the test
-points, which would cut a machine off from its own loopback.
+For firewalls and whatever else knows listed from not listed only: codes and reasons are left out, and so are
+the test points, which would cut a machine off from its own loopback.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def listed(zone: Zone, columns: Columns, is_v4: bool) -> Prefixes:
     """Return what a zone lists of a family. ExportError: the zone holds good and bad alike."""
     if zone.kind == "class":
         raise ExportError(
-            f"{zone.origin} holds good and bad addresses alike, told apart by their codes, which this form has not: "
+            f"{zone.origin} holds good and bad addresses alike, told apart by codes, which this form has not: "
             'export a zone of kind "block" or "allow"'
         )
     return blocks(zone, columns, is_v4)

@@ -63,17 +63,19 @@ def tries(zone: Zone, columns: Columns, is_v4: bool) -> list[Trie]:
     """Return a trie for each answer of a zone, without its test points."""
     if zone.dry_run:
         return []
-    test = Prefixes(*map(np.array, _TEST_POINTS[is_v4], (np.uint64, np.int64)))
+    values, lengths = _TEST_POINTS[is_v4]
+    test = Prefixes(np.array(values, np.uint64), np.array(lengths, np.int64))
     never, mta = (_prefixes(columns.column(layer, is_v4)) for layer in (Layer.EXCLUDED, Layer.MTA))
     made = []
     for answer in zone.answers:
-        # As the answers do: in a blocking zone a mail server is listed by hand only, and in the class zone it is
-        # dynamic by its own listing only, not by that of the network around it.
+        # As the answers do: of the never-list only good is said; in a blocking zone a mail server is listed by hand
+        # only, and in the class zone it is dynamic by its own listing only, not by that of the network around it.
         everywhere, in_ranges = [test], []
-        if zone.kind == "block":
+        if answer.layer is not Layer.MTA:
             everywhere.append(never)
-            everywhere += [mta] if answer.layer is not Layer.OPERATOR else []
-        elif zone.kind == "class" and answer.layer in _DYNAMIC:
+        if zone.kind == "block" and answer.layer is not Layer.OPERATOR:
+            everywhere.append(mta)
+        if zone.kind == "class" and answer.layer in _DYNAMIC:
             in_ranges.append(mta)
         column = columns.column(answer.layer, is_v4)
         made.append(_trie(answer, column, _joined(everywhere), _joined(everywhere + in_ranges), bits_of(is_v4)))
@@ -88,7 +90,7 @@ def segments(tries: Sequence[Trie], is_v4: bool) -> Segments:
     for trie in tries:
         lasts = last_of(trie.prefixes, bits)
         bounds += [trie.prefixes.values, lasts[lasts < end] + _ONE]
-    firsts = np.unique(np.concatenate(bounds))
+    firsts = _distinct(np.concatenate(bounds))
     hits = np.full((len(firsts), len(tries)), NOTHING, np.int64)
     for number, trie in enumerate(tries):
         hits[:, number] = _longest(trie, firsts, bits)
@@ -125,6 +127,13 @@ def blocks(zone: Zone, columns: Columns, is_v4: bool) -> Prefixes:
 def last_of(prefixes: Prefixes, bits: int) -> U64:
     """Return the last address of each prefix."""
     return prefixes.values | ~_mask(prefixes.lengths, bits) & np.uint64((1 << bits) - 1)
+
+
+def _distinct(values: U64) -> U64:
+    # Several times as quick as np.unique on millions of numbers that hardly repeat.
+    ordered = np.sort(values)
+    is_new = np.append(True, ordered[1:] != ordered[:-1])
+    return np.compress(is_new, ordered)
 
 
 def _mask(lengths: Numbers, bits: int) -> U64:
@@ -183,7 +192,7 @@ def _longest(trie: Trie, points: U64, bits: int) -> Numbers:
     for length in np.unique(trie.prefixes.lengths):
         of_length = trie.prefixes.lengths == length
         values, rows = trie.prefixes.values[of_length], trie.rows[of_length]
-        masked = points & _mask(length, bits)
+        masked = points & _mask(np.array([length]), bits)
         at = np.minimum(np.searchsorted(values, masked), len(values) - 1)
         is_in = values[at] == masked
         found[is_in] = rows[at[is_in]]

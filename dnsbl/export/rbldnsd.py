@@ -1,7 +1,7 @@
 """A zone as one file for rbldnsd, of its type ``combined``, which then answers as Vedette does.
 
-A dataset for each answer and family: ``ip4trie`` and ``ip6trie``, in which the longest prefix counts and ``!`` takes
-one out. What rbldnsd cannot say stands in docs/export.md.
+A dataset for each answer and family: ``ip4trie`` and ``ip6trie``, in which the longest prefix counts and ``!``
+takes one out. What rbldnsd cannot say stands in docs/export.md.
 """
 
 import re

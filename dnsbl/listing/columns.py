@@ -36,7 +36,8 @@ class Column(NamedTuple):
 
     def at(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Column":
         """Return these rows only."""
-        return Column(*(part[rows] for part in self))
+        numbers: list[Numbers] = [part[rows] for part in self[1:]]
+        return Column(self.values[rows], *numbers)
 
 
 class Columns:
@@ -71,6 +72,12 @@ class Columns:
         values = np.frombuffer(packed, ">u4") if is_v4 else np.frombuffer(packed, ">u8")[::2]
         self._add(layer, is_v4, values.astype(np.uint64), rest)
 
+    def add_column(self, layer: Layer, is_v4: bool, column: Column, reasons: Sequence[str]) -> None:
+        """Take a column in any order, whose ``reasons`` are indexes into ``reasons``."""
+        numbers = np.array([self._number(reason) for reason in reasons], np.int64)
+        self._parts.setdefault((layer, is_v4), []).append(column._replace(reasons=numbers[column.reasons]))
+        self._columns.pop((layer, is_v4), None)
+
     def _add(self, layer: Layer, is_v4: bool, values: U64, rest: Sequence[Sequence[int | str]]) -> None:
         lengths, reasons, *numbers = rest
         bits = V4_BITS if is_v4 else V6_BITS
@@ -80,8 +87,7 @@ class Columns:
             np.array([self._number(str(reason)) for reason in reasons], np.int64),
             *(np.array(one, np.int64) for one in numbers),
         )
-        live = (part.expires == 0) | (part.expires > self.now)
-        self._parts.setdefault((layer, is_v4), []).append(part.at(live))
+        self._parts.setdefault((layer, is_v4), []).append(part)
         self._columns.pop((layer, is_v4), None)
 
     def _number(self, reason: str) -> int:
@@ -91,7 +97,7 @@ class Columns:
         """Return what is listed in a layer and family."""
         key = layer, is_v4
         if key not in self._columns:
-            self._columns[key] = _in_order(self._parts.get(key, []))
+            self._columns[key] = _in_order(self._parts.get(key, []), self.now)
         return self._columns[key]
 
 
@@ -100,7 +106,7 @@ def _printable(reason: str) -> str:
     return text.encode("ascii", "replace").decode()[:REASON_BYTES]
 
 
-def _in_order(parts: Sequence[Column]) -> Column:
+def _in_order(parts: Sequence[Column], now: int) -> Column:
     if not parts:
         nothing = np.empty(0, np.int64)
         return Column(np.empty(0, np.uint64), *[nothing] * 5)
@@ -109,4 +115,5 @@ def _in_order(parts: Sequence[Column]) -> Column:
     joined = joined.at(np.lexsort((joined.lengths, joined.values)))
     last = np.ones(len(joined.values), bool)
     last[:-1] = (joined.values[1:] != joined.values[:-1]) | (joined.lengths[1:] != joined.lengths[:-1])
-    return joined.at(last)
+    live = (joined.expires == 0) | (joined.expires > now)
+    return joined.at(last & live)

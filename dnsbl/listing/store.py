@@ -40,6 +40,12 @@ create index if not exists listings_of on listings (prefix);
 create index if not exists listings_by_layer on listings (layer) where ended is null;
 """
 
+_PUBLISHED = """
+select substr(prefix, 1, instr(prefix, '/') - 1), cast(substr(prefix, instr(prefix, '/') + 1) as integer),
+    reason, since, expires, trust
+from listings where ended is null and not held and layer = ? and (instr(prefix, ':') = 0) = ?
+"""
+
 
 class Listing(msgspec.Struct, frozen=True):
     """One row: times in seconds since 1970, ``ended`` None while it is listed, ``held`` by the brake."""
@@ -141,14 +147,17 @@ class ListingStore:
         """Yield what is published of a layer and family in blocks: address, length, reason, since, expires, trust.
 
         Without an object a listing, for exports of millions. The store is locked until the last block is taken.
+
+        Raises:
+            StoreError: the file has no listings, as no server has run with it yet.
         """
         with self._lock:
-            cursor = self._connection.execute(
-                "select substr(prefix, 1, instr(prefix, '/') - 1), cast(substr(prefix, instr(prefix, '/') + 1) as "
-                "integer), reason, since, expires, trust from listings where ended is null and not held "
-                "and layer = ? and (instr(prefix, ':') = 0) = ?",
-                (int(layer), is_v4),
-            )
+            try:
+                cursor = self._connection.execute(_PUBLISHED, (int(layer), is_v4))
+            except sqlite3.OperationalError as error:
+                raise StoreError(
+                    f"listings cannot be read: {error}: start `vedette up` with this data directory once"
+                ) from None
             while block := cursor.fetchmany(BLOCK_ROWS):
                 yield block
 

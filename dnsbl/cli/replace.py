@@ -8,7 +8,7 @@ from pathlib import Path
 _PARTIAL = ".partial"
 
 
-def write_whole(path: Path, blocks: Iterable[str]) -> None:
+def replace_file(path: Path, blocks: Iterable[str]) -> None:
     """Write blocks of text to a file beside ``path``, flush it to the disk and put it in the place of ``path``.
 
     A link is followed, and the mode of a file that is there already is kept. What is no file (a pipe, a device) is
