@@ -207,10 +207,6 @@ class Registry:
         with self._change() as database:
             return _new_token(database, "operator", "operator")
 
-    def has_operator(self) -> bool:
-        """Whether an operator's token was ever made."""
-        return bool(self._query("select 1 from tokens where kind = 'operator'"))
-
     def authenticate(self, token: str) -> Principal | None:
         """Return whose token this is, or None."""
         rows = self._query("select kind, name from tokens where digest = ?", (_digest(token),))

@@ -19,7 +19,18 @@ import secrets
 import numpy as np
 
 from profiler.observation import Event, Reason, Sign
-from profiler.profile.record import COLUMNS, LLR_BAD, LLR_GOOD, PROFILE, Fast, Slow
+from profiler.profile.record import (
+    COLUMNS,
+    FAST_HALF_LIFE_SECONDS,
+    HALF_LIVES_AN_EPOCH,
+    LLR_BAD,
+    LLR_GOOD,
+    PROFILE,
+    SLOT_SECONDS,
+    SLOW_HALF_LIFE_SECONDS,
+    Fast,
+    Slow,
+)
 
 BLOCK = 256  # profiles written to a checkpoint at once
 STANDING = np.dtype(
@@ -88,9 +99,10 @@ cdef int64_t SECOND = 1000000
 cdef int64_t MINUTE = 60 * SECOND
 cdef int64_t HOUR = 3600 * SECOND
 cdef int64_t DAY = 86400 * SECOND
-cdef int64_t SLOT = 600 * SECOND
-cdef int64_t FAST_EPOCH = 8 * DAY
-cdef int64_t SLOW_EPOCH = 240 * DAY
+cdef int64_t SLOT = SLOT_SECONDS * SECOND
+cdef int64_t FAST_EPOCH = HALF_LIVES_AN_EPOCH * FAST_HALF_LIFE_SECONDS * SECOND
+cdef int64_t SLOW_EPOCH = HALF_LIVES_AN_EPOCH * SLOW_HALF_LIFE_SECONDS * SECOND
+cdef double HALF_LIVES = HALF_LIVES_AN_EPOCH
 cdef uint32_t SATURATED = 0xFFFFFFFF
 cdef double BAD = LLR_BAD
 cdef double GOOD = LLR_GOOD
@@ -99,7 +111,7 @@ cdef double SCREEN = 2.0
 cdef uint32_t WEIGHTS[WEIGHT_STEPS]
 cdef int _step
 for _step in range(WEIGHT_STEPS):
-    WEIGHTS[_step] = <uint32_t>(BASE_WEIGHT * exp2((_step + 0.5) / 64.0) + 0.5)
+    WEIGHTS[_step] = <uint32_t>(BASE_WEIGHT * exp2((_step + 0.5) * HALF_LIVES_AN_EPOCH / WEIGHT_STEPS) + 0.5)
 
 # (network, mask) of IPv4 space that has no profile; test_table holds it equal to profiler.address.is_reserved.
 cdef uint32_t RESERVED4[18][2]
@@ -357,7 +369,7 @@ cdef void pardon(Profile *p, int64_t time) noexcept nogil:
 
 
 cdef double decayed(uint32_t newest, uint32_t before, int16_t epoch, int64_t now, int64_t length) noexcept nogil:
-    cdef double half_life = length / 8.0
+    cdef double half_life = length / HALF_LIVES
     cdef double value = newest / (BASE_WEIGHT * exp2((now - epoch * length) / half_life))
     return value + before / (BASE_WEIGHT * exp2((now - (epoch - 1) * length) / half_life))
 
