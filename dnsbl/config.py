@@ -6,6 +6,7 @@ socket or a zone file: values in, values or :class:`~dnsbl.errors.ConfigError` o
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,10 @@ from dnsbl.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "VEDETTE_"
 MEBIBYTE = 1 << 20
+#: What a reply over UDP can spare beside the longest question.
+NSID_BYTES = 128
+#: One string of a TXT record.
+VERSION_BYTES = 255
 
 
 class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,6 +32,19 @@ class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     threads: int = 1
     tcp_connections: int = 256
     tcp_idle_seconds: float = 10.0
+    #: Which of several servers this is, for NSID and id.server.
+    nsid: str = ""
+    #: What version.bind says; empty: REFUSED.
+    version: str = "vedette"
+    #: DNS cookies, under this secret in 32 hexadecimal digits, or else one that is made at each start.
+    cookies: bool = False
+    cookie_secret: str = ""
+    #: Replies over UDP for a client's /24 or /56; 0: no limit.
+    rate_limit_per_second: int = 0
+    #: Beyond the limit each so many-th reply is truncated, so that the client asks over TCP; 0: none.
+    rate_slip: int = 2
+    #: Beyond the limit replies are dropped, or with "code" addresses are answered 127.255.255.255.
+    over_limit: str = "drop"
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,6 +95,15 @@ class Intake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     dedupe_days: float = 7.0
 
 
+class Tsig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A key that secondaries sign with."""
+
+    name: str
+    algorithm: str = "hmac-sha256"
+    #: A file that holds nothing but the secret in base64.
+    secret_file: str
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be configured."""
 
@@ -86,6 +113,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     #: Directory of zone files; empty: the ones that come with Vedette.
     zones: str = ""
     log_level: str = "info"
+    tsig: tuple[Tsig, ...] = ()
     dns: Dns = msgspec.field(default_factory=Dns)
     http: Http = msgspec.field(default_factory=Http)
     flow: Flow = msgspec.field(default_factory=Flow)
@@ -182,6 +210,8 @@ def _did_you_mean(word: str, known: list[str]) -> str:
 _AT_LEAST = {
     ("dns", "tcp_connections"): 1,
     ("dns", "tcp_idle_seconds"): 0.1,
+    ("dns", "rate_limit_per_second"): 0,
+    ("dns", "rate_slip"): 0,
     ("http", "batch_bytes"): 1024,
     ("resolver", "timeout_seconds"): 0.1,
     ("resolver", "concurrency"): 1,
@@ -223,6 +253,16 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: dns.threads = {config.dns.threads}: between 1 and 64")
     if config.log_level not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"{where}: log_level = {config.log_level!r}: debug, info, warning or error")
+    for key, text, most in (
+        ("dns.nsid", config.dns.nsid, NSID_BYTES),
+        ("dns.version", config.dns.version, VERSION_BYTES),
+    ):
+        if len(text) > most or not (text.isascii() and text.isprintable()):
+            raise ConfigError(f"{where}: {key} = {text!r}: at most {most} printable ASCII characters")
+    if config.dns.over_limit not in ("drop", "code"):
+        raise ConfigError(f"{where}: dns.over_limit = {config.dns.over_limit!r}: drop or code")
+    if not re.fullmatch(r"([0-9a-fA-F]{32})?", config.dns.cookie_secret):
+        raise ConfigError(f"{where}: dns.cookie_secret: 32 hexadecimal digits are needed, or none at all")
     labels = config.origin.rstrip(".").split(".")
     if not config.origin.isascii() or any(not 0 < len(label) < 64 for label in labels):
         raise ConfigError(f"{where}: origin = {config.origin!r}: a domain name in ASCII is needed")

@@ -38,6 +38,12 @@ class _ServiceCollector(Collector):
         for (zone, rcode, transport), count in self._service.query_counts().items():
             queries.add_metric([zone, rcode, transport], count)
         yield queries
+        limited = CounterMetricFamily(
+            "dnsbl_queries_limited", "Queries beyond their client's rate", labels=["action"]
+        )
+        for action, count in self._service.limited_queries().items():
+            limited.add_metric([action], count)
+        yield limited
         yield CounterMetricFamily(
             "dnsbl_queries_dropped", "Datagrams that deserve no answer", value=self._service.dropped_queries()
         )

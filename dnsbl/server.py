@@ -8,18 +8,27 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from dnsbl.config import Config
+from dnsbl.config import Config, Dns
 from dnsbl.errors import DnsblError, ListenError
+from dnsbl.export import transfer
 from dnsbl.http.app import build_app
+from dnsbl.listing.columns import Columns
 from dnsbl.schedule import make_scheduler
+from dnsbl.serve.keys import tsig_keys
+from dnsbl.serve.notify import Notifier
 from dnsbl.serve.tcp import TcpServer
+from dnsbl.serve.transfer import Transfers
 from dnsbl.serve.udp import UdpServer
 from dnsbl.service import INTERNAL_FEED, Service
+from dnsbl.wire.rate import RateTable
+from dnsbl.wire.transfer import Records
+from dnsbl.wire.tsig import Keys
+from dnsbl.zone.zone import Zone
 from profiler.intake.flow_udp import FlowListener
 from profiler.intake.resolver import AiodnsResolver, NameCollector
 from profiler.observation import Rows
@@ -87,8 +96,11 @@ async def serving(config: Config) -> AsyncIterator[tuple[Service, Listening]]:
 
 async def _dns(stack: contextlib.AsyncExitStack, service: Service) -> tuple[str, int]:
     config = service.config.dns
+    keys = tsig_keys(service.config.tsig)
     with _told("DNS", "dns", config.host, config.port):
-        udp = UdpServer(service.live, config.host, config.port, threads=config.threads)
+        udp = UdpServer(
+            service.live, config.host, config.port, threads=config.threads, make_rates=_make_rates(config)
+        )
         udp.start()
     stack.callback(udp.stop)
     tcp = TcpServer(
@@ -97,10 +109,12 @@ async def _dns(stack: contextlib.AsyncExitStack, service: Service) -> tuple[str,
         udp.port,
         connections=config.tcp_connections,
         idle_seconds=config.tcp_idle_seconds,
+        transfers=_transfers(service, keys),
     )
     with _told("DNS over TCP", "dns", config.host, udp.port):
         await tcp.start()
     stack.push_async_callback(tcp.stop)
+    _in_background(stack, Notifier(service.live).run())
 
     def counts() -> Mapping[tuple[str, str, str], int]:
         return {
@@ -111,7 +125,26 @@ async def _dns(stack: contextlib.AsyncExitStack, service: Service) -> tuple[str,
 
     service.query_counts = counts
     service.dropped_queries = lambda: int(udp.stats()["dropped"])
+    service.limited_queries = lambda: udp.stats()["limited"]
     return config.host, udp.port
+
+
+def _transfers(service: Service, keys: Keys) -> Transfers:
+    public_url = service.config.public_url
+
+    def expand(zone: Zone, columns: Columns, serial: int) -> Iterator[Records]:
+        return transfer.records(zone, columns, serial, public_url)
+
+    def compare(zone: Zone, old: tuple[int, Columns], new: tuple[int, Columns]) -> Iterator[Records]:
+        return transfer.changes(zone, old, new, public_url)
+
+    return Transfers(service.live, expand, compare, keys, time.time)
+
+
+def _make_rates(config: Dns) -> Callable[[], RateTable] | None:
+    if not config.rate_limit_per_second:
+        return None
+    return lambda: RateTable(config.rate_limit_per_second, config.rate_slip, config.over_limit == "code")
 
 
 async def _flows(stack: contextlib.AsyncExitStack, service: Service) -> tuple[str, int]:
@@ -140,7 +173,11 @@ async def _resolver(stack: contextlib.AsyncExitStack, service: Service) -> None:
 
     collector = NameCollector(resolver, deliver, concurrency=config.concurrency, clock=time.time)
     service.on_rows = collector.see
-    task = asyncio.create_task(collector.run())
+    _in_background(stack, collector.run())
+
+
+def _in_background(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
 
     async def end() -> None:
         task.cancel()

@@ -28,6 +28,7 @@ from dnsbl.listing.store import ListingStore
 from dnsbl.publisher import Publisher
 from dnsbl.registry import Feed, Principal, Registry
 from dnsbl.zone.live import LiveZones
+from dnsbl.zone.manners import COOKIE_SECRET_BYTES, Manners
 from dnsbl.zone.zone import Zone, load_zones, packaged_zones
 from profiler.address import IPNetwork, Key, key_of, parse_network
 from profiler.engine import Engine
@@ -59,7 +60,9 @@ class Service:
         data = config.data_path
         self._lock = lock_data(data)
         # A serial that starts with the time grows over restarts too, so that secondaries and caches see it grow.
-        self.live = LiveZones(zones_of(config), public_url=config.public_url, serial=int(time.time()))
+        self.live = LiveZones(
+            zones_of(config), public_url=config.public_url, serial=int(time.time()), manners=manners_of(config)
+        )
         self.registry = Registry(data)
         self.listings = ListingStore(data)
         self.journal = Journal(data, queue_bytes=config.intake.queue_bytes)
@@ -72,6 +75,7 @@ class Service:
         #: What the DNS listeners counted: by (zone, rcode, transport); and what they dropped.
         self.query_counts: Callable[[], Mapping[tuple[str, str, str], int]] = dict
         self.dropped_queries: Callable[[], int] = int
+        self.limited_queries: Callable[[], Mapping[str, int]] = dict
         self._revision = self.registry.revision
         self.engine = Engine(
             data,
@@ -335,6 +339,20 @@ def zones_of(config: Config) -> tuple[Zone, ...]:
     """Return the zones of the configured directory, or those that come with Vedette. ZoneError if unusable."""
     directory = Path(config.zones) if config.zones else packaged_zones()
     return load_zones(directory, config.origin, config.public_url)
+
+
+def manners_of(config: Config) -> Manners:
+    """Return how the DNS server behaves towards all."""
+    secret = b""
+    if config.dns.cookies:
+        secret = bytes.fromhex(config.dns.cookie_secret) or secrets.token_bytes(COOKIE_SECRET_BYTES)
+    return Manners(
+        nsid=config.dns.nsid.encode("ascii"),
+        version=config.dns.version.encode("ascii"),
+        cookie_secret=secret,
+        # A secret that several servers share is changed by whoever gave it to them.
+        cookie_rotates=not config.dns.cookie_secret,
+    )
 
 
 def declared_networks(registry: Registry) -> DeclaredNetworks:

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # The last ones are what Exim needs, whose package itself would remove Postfix.
-PACKAGES=(postfix unbound rbldnsd dnsperf bind9-dnsutils softflowd nfdump curl nsd bind9-utils nftables
+PACKAGES=(postfix unbound rbldnsd dnsperf bind9-dnsutils softflowd nfdump curl nsd knot bind9-utils nftables
     spamassassin rspamd libdb5.3 libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0)
 UNPACKED=/usr/local/lib/vedette-peers
 EXIM=$UNPACKED/exim4

@@ -126,9 +126,9 @@ def test_the_answering_rooms_know_neither_profiler_nor_http(name: str) -> None:
     inside = [one for one in IMPORTS if one.module.startswith(name)]
     assert inside
     assert [one for one in inside if one.imported.partition(".")[0] in ("profiler", "aiohttp")] == []
-    # The rest of listing/ knows the profiler.
+    # The rest of listing/ knows the profiler or the disk.
     listing = {one.imported.split(".")[2] for one in inside if one.imported.startswith("dnsbl.listing.")}
-    assert listing <= {"codes", "entry"}
+    assert listing <= {"codes", "columns", "entry"}
 
 
 @pytest.mark.parametrize("name", PURE)

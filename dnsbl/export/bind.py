@@ -25,7 +25,7 @@ from dnsbl.export.wording import (
     reversed_addresses,
     said,
 )
-from dnsbl.listing.columns import Columns, Numbers
+from dnsbl.listing.columns import U64, Columns, Numbers
 from dnsbl.wire.answer import TEST_TEXT
 from dnsbl.zone.zone import Zone
 
@@ -95,27 +95,63 @@ def expanded(
     Raises:
         ExportError: a prefix with many exclusions would take more than NAMES_OF_A_PREFIX names.
     """
-    found = tries(zone, columns, is_v4)
-    if not found:
-        return
-    parts = segments(found, is_v4)
-    words = [said(trie, columns, public_url) for trie in found]
-    spoken = _Spoken(found, words, parts.hits, columns.now, make)
-    alone = _alone(parts, is_v4)
-    hosts = parts.firsts[alone]
-    owners = (
-        reversed_addresses(hosts) if is_v4 else [".".join(["*", *_nibbles(value, 16)]) for value in hosts.tolist()]
-    )
-    rows = zip(owners, addresses(hosts, is_v4), np.flatnonzero(alone).tolist(), strict=True)
-    for owner, address, segment in rows:
-        yield owner, address, spoken.of(segment)
-    others = np.flatnonzero(~alone)
-    rest = Segments(parts.firsts[others], parts.lasts[others], parts.hits[others])
-    to_text = _octets if is_v4 else _nibbles
-    for name in _names(rest, is_v4, lambda segment: _widest(found, rest.hits[segment], is_v4)):
-        owner = ".".join(["*"] * name.is_wildcard + to_text(name.value, name.labels))
-        (address,) = addresses(np.array([name.value], np.uint64), is_v4)
-        yield owner, address, spoken.of(int(others[name.segment]))
+    expansion = Expansion(zone, columns, public_url, is_v4, make)
+    everything = np.arange(len(expansion.hosts))
+    yield from expansion.of_hosts(everything)
+    yield from expansion.others()
+
+
+class Expansion(Generic[Made]):
+    """The names of one family: hosts that no wildcard comes near, in columns, and all others."""
+
+    def __init__(
+        self,
+        zone: Zone,
+        columns: Columns,
+        public_url: str,
+        is_v4: bool,
+        make: Callable[[list[tuple[str, str]], int], Made],
+    ) -> None:
+        self._is_v4 = is_v4
+        self._found = tries(zone, columns, is_v4)
+        nothing = np.empty(0, np.uint64)
+        parts = Segments(nothing, nothing, np.empty((0, 0), np.int64))
+        if self._found:
+            parts = segments(self._found, is_v4)
+        words = [said(trie, columns, public_url) for trie in self._found]
+        self._parts = parts
+        self._spoken = _Spoken(self._found, words, parts.hits, columns.now, make)
+        alone = _alone(parts, is_v4)
+        self._host_segments = np.flatnonzero(alone)
+        self._other_segments = np.flatnonzero(~alone)
+        #: Ascending: IPv4 addresses, or upper halves of IPv6 addresses.
+        self.hosts: U64 = parts.firsts[alone]
+
+    def said_of_hosts(self) -> Iterator[Made]:
+        """Yield the records of each of :attr:`hosts`."""
+        return map(self._spoken.of, self._host_segments.tolist())
+
+    def of_hosts(self, rows: npt.NDArray[np.intp]) -> Iterator[tuple[str, str, Made]]:
+        """Yield name, address and records of some of :attr:`hosts`."""
+        hosts = self.hosts[rows]
+        owners = (
+            reversed_addresses(hosts)
+            if self._is_v4
+            else [".".join(["*", *_nibbles(value, 16)]) for value in hosts.tolist()]
+        )
+        segments_of = self._host_segments[rows].tolist()
+        for owner, address, segment in zip(owners, addresses(hosts, self._is_v4), segments_of, strict=True):
+            yield owner, address, self._spoken.of(segment)
+
+    def others(self) -> Iterator[tuple[str, str, Made]]:
+        """Yield name, address and records of all other names."""
+        others, parts, is_v4 = self._other_segments, self._parts, self._is_v4
+        rest = Segments(parts.firsts[others], parts.lasts[others], parts.hits[others])
+        to_text = _octets if is_v4 else _nibbles
+        for name in _names(rest, is_v4, lambda segment: _widest(self._found, rest.hits[segment], is_v4)):
+            owner = ".".join(["*"] * name.is_wildcard + to_text(name.value, name.labels))
+            (address,) = addresses(np.array([name.value], np.uint64), is_v4)
+            yield owner, address, self._spoken.of(int(others[name.segment]))
 
 
 class _Spoken(Generic[Made]):
@@ -142,7 +178,9 @@ class _Spoken(Generic[Made]):
             ttl = np.where(left == 0, trie.answer.ttl, np.minimum(left - now, trie.answer.ttl))
             ttls[is_hit] = np.minimum(ttls[is_hit], ttl)
         # All records of a name share one TTL (RFC 2181 §5.2), the shortest.
-        self._keys = list(zip(ttls.tolist(), *(column.tolist() for column in columns), strict=True))
+        self._keys: list[tuple[int, ...]] = list(
+            zip(ttls.tolist(), *(one.tolist() for one in columns), strict=True)
+        )
         self._made: dict[tuple[int, ...], Made] = {}
 
     def of(self, segment: int) -> Made:

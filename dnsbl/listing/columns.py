@@ -49,6 +49,9 @@ class Columns:
         self._parts: dict[tuple[Layer, bool], list[Column]] = {}
         self._columns: dict[tuple[Layer, bool], Column] = {}
 
+    def __len__(self) -> int:
+        return sum(len(part.values) for parts in self._parts.values() for part in parts)
+
     @property
     def reasons(self) -> list[str]:
         """The reasons in words, at most 120 printable ASCII characters each, as answered, by their index."""

@@ -4,9 +4,12 @@ Bounded in connections, in time for a whole query, in time and memory for a clie
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import TypedDict
 
+from dnsbl.serve.transfer import Answer, Transfers
+from dnsbl.wire.transfer import is_transfer
 from dnsbl.zone.live import LiveZones
 
 LENGTH_BYTES = 2
@@ -34,16 +37,25 @@ class TcpServer:
         port: 0 lets the system choose.
         connections: at most so many at a time; further ones are closed at once.
         idle_seconds: a whole query must arrive, and a reply be taken, within this time.
+        transfers: what answers AXFR and IXFR; None: they are refused.
     """
 
     def __init__(
-        self, live: LiveZones, host: str, port: int, *, connections: int = 256, idle_seconds: float = 10.0
+        self,
+        live: LiveZones,
+        host: str,
+        port: int,
+        *,
+        connections: int = 256,
+        idle_seconds: float = 10.0,
+        transfers: Transfers | None = None,
     ) -> None:
         self.port = port
         self._live = live
         self._host = host
         self._limit = connections
         self._idle_seconds = idle_seconds
+        self._transfers = transfers
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: Counter[tuple[str, str]] = Counter()
@@ -101,6 +113,7 @@ class TcpServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        client = writer.get_extra_info("peername")[0]
         while True:
             try:
                 async with asyncio.timeout(self._idle_seconds):
@@ -108,10 +121,27 @@ class TcpServer:
                     query = await reader.readexactly(length)
             except asyncio.IncompleteReadError:
                 return
-            reply = self._live.answer_counted(query, tcp=True)
+            if (transfer := self._transfer(query, writer)) is not None:
+                await self._send_all(writer, transfer)
+                continue
+            reply = self._live.answer_counted(query, tcp=True, client=client)
             if reply is None:
                 return
             self._answers[reply.zone, reply.rcode] += 1
-            writer.write(len(reply.data).to_bytes(LENGTH_BYTES, "big") + reply.data)
-            async with asyncio.timeout(self._idle_seconds):
-                await writer.drain()
+            await self._send(writer, reply.data)
+
+    def _transfer(self, query: bytes, writer: asyncio.StreamWriter) -> Answer | None:
+        if self._transfers is None or not is_transfer(query):
+            return None
+        return self._transfers.answer(query, writer.get_extra_info("peername")[0])
+
+    async def _send_all(self, writer: asyncio.StreamWriter, transfer: Answer) -> None:
+        self._answers[transfer.zone, transfer.rcode] += 1
+        async with contextlib.aclosing(transfer.messages):
+            async for message in transfer.messages:
+                await self._send(writer, message)
+
+    async def _send(self, writer: asyncio.StreamWriter, message: bytes) -> None:
+        writer.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
+        async with asyncio.timeout(self._idle_seconds):
+            await writer.drain()

@@ -11,8 +11,10 @@ On a wildcard address the reply leaves from the address that was asked (IP_PKTIN
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
-from dnsbl.wire.answer cimport UDP_CAP_BYTES, Outcome, answer
+from dnsbl.wire.answer cimport UDP_CAP_BYTES, Client, Outcome, answer
+from dnsbl.wire.rate cimport ACTIONS, CODED, DROPPED, TRUNCATED, Rates, RateTable
 from dnsbl.zone.snapshot cimport Snapshots, View
 
 import contextlib
@@ -53,6 +55,7 @@ cdef extern from "sys/socket.h" nogil:
         int cmsg_type
     struct sockaddr_storage:
         pass
+    int AF_INET6
     int MSG_WAITFORONE
     int MSG_TRUNC
     int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, void *timeout)
@@ -61,6 +64,11 @@ cdef extern from "sys/socket.h" nogil:
     unsigned char *CMSG_DATA(cmsghdr *header)
 
 cdef extern from "netinet/in.h" nogil:
+    struct sockaddr_in:
+        unsigned int sin_addr
+    struct sockaddr_in6:
+        unsigned short sin6_family
+        unsigned int sin6_addr
     struct in_pktinfo:
         int ipi_ifindex
     int IPPROTO_IP
@@ -74,6 +82,7 @@ cdef extern from "time.h" nogil:
     int clock_gettime(int clock, timespec *now)
 
 BATCH = BATCH_DATAGRAMS
+LIMITED = {DROPPED: "dropped", TRUNCATED: "truncated", CODED: "code"}
 STOP_MICROSECONDS = 200_000
 RECEIVE_BUFFER_BYTES = 4 << 20
 
@@ -91,6 +100,7 @@ cdef struct Counters:
     uint64_t queries
     uint64_t dropped
     uint64_t unsent
+    uint64_t limited[ACTIONS]
     uint64_t answers[SLOTS][RCODE_COUNT]
 
 # All that a thread needs for a batch, allocated once.
@@ -98,6 +108,7 @@ cdef struct Worker:
     int fd
     int slot
     bint has_control
+    Rates *rates
     uint32_t stop
     Counters counters
     mmsghdr incoming[BATCH_DATAGRAMS]
@@ -152,20 +163,43 @@ cdef void answer_from(msghdr *query, msghdr *reply) noexcept nogil:
         (<in_pktinfo *> CMSG_DATA(header)).ipi_ifindex = 0
 
 
+cdef inline void read_client(const sockaddr_storage *source, Client *client) noexcept nogil:
+    if (<const sockaddr_in6 *> source).sin6_family == AF_INET6:
+        client.size = 16
+        memcpy(client.address, &(<const sockaddr_in6 *> source).sin6_addr, 16)
+    else:
+        client.size = 4
+        memcpy(client.address, &(<const sockaddr_in *> source).sin_addr, 4)
+
+
 cdef int answer_batch(Worker *w, const View *view, uint32_t now, int received) noexcept nogil:
     """Answer a batch; return how many replies there are to send."""
     cdef Outcome outcome
+    cdef Client client
     cdef msghdr *reply
     cdef int i, length
     cdef int replies = 0
+    client.rates = w.rates
     for i in range(received):
         length = 0
+        outcome.limited = 0
         if not w.incoming[i].msg_hdr.msg_flags & MSG_TRUNC:
+            read_client(&w.source[i], &client)
             length = answer(
-                w.query[i], <int> w.incoming[i].msg_len, view, now, w.reply[replies], UDP_CAP_BYTES, False, &outcome
+                w.query[i],
+                <int> w.incoming[i].msg_len,
+                view,
+                &client,
+                now,
+                w.reply[replies],
+                UDP_CAP_BYTES,
+                False,
+                &outcome,
             )
+        if outcome.limited:
+            w.counters.limited[outcome.limited] += 1
         if not length:
-            w.counters.dropped += 1
+            w.counters.dropped += not outcome.limited
             continue
         w.counters.answers[outcome.slot][outcome.rcode] += 1
         reply = &w.outgoing[replies].msg_hdr
@@ -215,8 +249,9 @@ cdef class _Thread:
     cdef Worker *worker
     cdef Snapshots snapshots
     cdef object kept_socket
+    cdef RateTable rates
 
-    def __cinit__(self, Snapshots snapshots not None, sock, bint has_control):
+    def __cinit__(self, Snapshots snapshots not None, sock, bint has_control, RateTable rates):
         self.worker = <Worker *> calloc(1, sizeof(Worker))
         if not self.worker:
             raise MemoryError
@@ -225,6 +260,9 @@ cdef class _Thread:
         self.kept_socket = sock
         self.worker.fd = sock.fileno()
         self.worker.has_control = has_control
+        self.rates = rates
+        if rates is not None:
+            self.worker.rates = &rates.rates
         self.worker.slot = snapshots.take_slot()
         prepare(self.worker)
 
@@ -243,8 +281,8 @@ cdef class _Thread:
         """Ask the thread to end after its current wait, at most ``STOP_MICROSECONDS`` long."""
         STORE_FLAG(&self.worker.stop, 1)
 
-    def count(self, dict answers, list names):
-        """Add this thread's numbers to ``answers``; return queries, dropped and unsent."""
+    def count(self, dict answers, dict limited, list names):
+        """Add this thread's numbers to ``answers`` and ``limited``; return queries, dropped and unsent."""
         cdef Counters *counters = &self.worker.counters
         cdef int slot, rcode
         for slot in range(min(len(names), SLOTS)):
@@ -252,20 +290,24 @@ cdef class _Thread:
                 if counters.answers[slot][rcode]:
                     key = names[slot], RCODES[rcode]
                     answers[key] = answers.get(key, 0) + counters.answers[slot][rcode]
+        for action, name in LIMITED.items():
+            limited[name] += counters.limited[<int> action]
         return counters.queries, counters.dropped, counters.unsent
 
 
 class UdpServer:
     """Answers DNS over UDP from ``live`` (:class:`dnsbl.zone.live.LiveZones`) on ``host`` and ``port``.
 
-    Port 0 lets the system choose; :attr:`port` tells after :meth:`start`.
+    Port 0 lets the system choose; :attr:`port` tells after :meth:`start`. ``make_rates`` makes each thread's
+    :class:`dnsbl.wire.rate.RateTable`; None: no limit.
     """
 
-    def __init__(self, live, host, port, threads=1):
+    def __init__(self, live, host, port, threads=1, make_rates=None):
         self._live = live
         self._host = host
         self.port = port
         self._count = threads
+        self._make_rates = make_rates
         self._workers = []
         self._sockets = []
         self._threads = []
@@ -275,7 +317,12 @@ class UdpServer:
         try:
             for _ in range(self._count):
                 self._sockets.append(self._bind())
-            self._workers = [_Thread(self._live.snapshots, sock, self._is_wildcard()) for sock in self._sockets]
+            self._workers = [
+                _Thread(
+                    self._live.snapshots, sock, self._is_wildcard(), self._make_rates() if self._make_rates else None
+                )
+                for sock in self._sockets
+            ]
         except BaseException:
             self._close()
             raise
@@ -294,13 +341,17 @@ class UdpServer:
         self._close()
 
     def stats(self):
-        """Return ``queries``, ``dropped``, ``unsent`` and ``answers`` by (zone name or ``-``, rcode name)."""
+        """Return ``queries``, ``dropped``, ``unsent``, ``answers`` by (zone name or ``-``, rcode name), ``limited``.
+
+        ``limited`` counts by what a client beyond its limit got.
+        """
         answers = {}
+        limited = dict.fromkeys(LIMITED.values(), 0)
         queries = dropped = unsent = 0
         for worker in self._workers:
-            more = worker.count(answers, self._live.zone_names)
+            more = worker.count(answers, limited, self._live.zone_names)
             queries, dropped, unsent = queries + more[0], dropped + more[1], unsent + more[2]
-        return {"queries": queries, "dropped": dropped, "unsent": unsent, "answers": answers}
+        return {"queries": queries, "dropped": dropped, "unsent": unsent, "answers": answers, "limited": limited}
 
     def _bind(self):
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET

@@ -16,6 +16,8 @@ The twin in :mod:`dnsbl.wire.twin` says the same in plain words and is compared 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from dnsbl.wire.cookie cimport COOKIE_BYTES, Secret, is_length_allowed, is_ours, read_secret, write_cookie
+from dnsbl.wire.rate cimport CODED, DROPPED, PASSED, take
 from dnsbl.zone.snapshot cimport Record, Snapshots, View, any4, any6, find4, find6, reason_at
 
 import ipaddress
@@ -35,6 +37,10 @@ cdef enum:
     HEADER_BYTES = 12
     PLAIN_UDP_BYTES = 512
     OPT_BYTES = 11
+    OPTION_HEAD_BYTES = 4
+    EDE_BYTES = OPTION_HEAD_BYTES + 2
+    ZONEVERSION_BYTES = OPTION_HEAD_BYTES + 6
+    NSID_BYTES = 128
     NAME_BYTES = 255
     MAX_LABELS = 128
     MAX_HITS = 5
@@ -53,6 +59,10 @@ cdef enum:
     TYPE_IXFR = 251
     TYPE_AXFR = 252
     TYPE_ANY = 255
+    OPTION_NSID = 3
+    OPTION_COOKIE = 10
+    OPTION_EDE = 15
+    OPTION_ZONEVERSION = 19
     CLASS_IN = 1
     CLASS_CH = 3
 
@@ -63,6 +73,11 @@ cdef enum:
     NOTIMP = 4
     REFUSED = 5
     BADVERS = 16
+
+    # Extended errors (RFC 8914 §4); 0 stands for none here.
+    NO_EDE = 0
+    EDE_PROHIBITED = 18
+    EDE_NOT_AUTHORITATIVE = 20
 
     AUTHORITATIVE = 0x04
     TRUNCATED = 0x02
@@ -83,6 +98,9 @@ cdef enum:
     MARK_ADDRESS = 3
 
     TEST_LISTED = 0x7F000002
+    ACCESS_CODE = 0x7FFFFFFE
+    RATE_CODE = 0x7FFFFFFF
+    KEY_LABEL_BYTES = 64
 
 cdef uint64_t TEST6_LISTED = 0x0000FFFF7F000002
 
@@ -122,6 +140,10 @@ cdef struct ZoneImage:
     uint32_t dry_run
     uint32_t ttl
     uint32_t negative_ttl
+    # Where the zone's prefixes and keys stand in the set's.
+    uint32_t allow_at, allowed
+    uint32_t key_at, keys
+    uint32_t refused_with_code
     uint32_t test_code
     uint32_t soa_length
     uint32_t soa_serial_at
@@ -138,6 +160,22 @@ cdef struct ZoneImage:
 cdef struct ZoneSet:
     uint32_t zones
     uint32_t servers
+    uint32_t nsid_length
+    uint32_t version_length
+    uint32_t prefixes
+    uint32_t keys
+    Secret cookie
+    unsigned char nsid[NSID_BYTES]
+    unsigned char version[256]
+
+cdef struct PrefixImage:
+    uint32_t size
+    uint32_t bits
+    unsigned char address[16]
+
+# A label of a key, in ascending order in a zone.
+cdef struct KeyImage:
+    unsigned char label[KEY_LABEL_BYTES]
 
 cdef struct Query:
     int question_end
@@ -147,6 +185,10 @@ cdef struct Query:
     uint16_t class_
     bint has_opt
     bint do
+    bint wants_nsid
+    bint wants_zoneversion
+    int cookie_size  # 0: none
+    unsigned char cookie[COOKIE_BYTES]
     int version
     int payload
     uint8_t label_at[MAX_LABELS]  # offsets into ``name``
@@ -160,6 +202,11 @@ cdef struct Reply:
     uint16_t answers
     uint16_t authority
     uint16_t additional
+    uint16_t ede
+    # Whose version to tell: the zone that answers.
+    const ZoneImage *zone
+    const Client *client
+    uint32_t now
 
 cdef struct Hit:
     const Record *record
@@ -182,6 +229,14 @@ cdef inline const ZoneImage *zones_of(const ZoneSet *zones) noexcept nogil:
 
 cdef inline const ServerImage *servers_of(const ZoneSet *zones) noexcept nogil:
     return <const ServerImage *> (zones_of(zones) + zones.zones)
+
+
+cdef inline const PrefixImage *prefixes_of(const ZoneSet *zones) noexcept nogil:
+    return <const PrefixImage *> (servers_of(zones) + zones.servers)
+
+
+cdef inline const KeyImage *keys_of(const ZoneSet *zones) noexcept nogil:
+    return <const KeyImage *> (prefixes_of(zones) + zones.prefixes)
 
 
 # Reading a query
@@ -233,18 +288,38 @@ cdef int skip_name(const unsigned char *query, int length, int at) noexcept nogi
     return -1
 
 
-cdef bint read_opt(const unsigned char *query, int owner, int at, int size, Query *q) noexcept nogil:
+cdef bint read_option(const unsigned char *option, int room, bint takes_cookies, Query *q) noexcept nogil:
+    """Note one option, which has ``room`` octets at most; false if it breaks its own RFC."""
+    cdef int code = get16(option)
+    cdef int size = get16(option + 2)
+    if OPTION_HEAD_BYTES + size > room:
+        return False
+    if code == OPTION_NSID:
+        q.wants_nsid = True
+    elif code == OPTION_COOKIE and not q.cookie_size and takes_cookies:
+        if not is_length_allowed(size):
+            return False
+        q.cookie_size = size
+        memcpy(q.cookie, option + OPTION_HEAD_BYTES, min(size, COOKIE_BYTES))
+    elif code == OPTION_ZONEVERSION:
+        q.wants_zoneversion = True
+        # RFC 9660 §3.1: a question about the version has no data.
+        return not size
+    return True
+
+
+cdef bint read_opt(
+    const unsigned char *query, int owner, int at, int size, bint takes_cookies, Query *q
+) noexcept nogil:
     """Read an OPT record whose fixed part begins at ``at``; false if it breaks RFC 6891."""
     cdef int option = at + 10
     cdef int end = option + size
     if q.has_opt or query[owner]:
         return False
     while option < end:
-        if option + 4 > end:
+        if option + OPTION_HEAD_BYTES > end or not read_option(query + option, end - option, takes_cookies, q):
             return False
-        option += 4 + get16(query + option + 2)
-    if option != end:
-        return False
+        option += OPTION_HEAD_BYTES + get16(query + option + 2)
     q.has_opt = True
     q.payload = get16(query + at + 2)
     q.version = query[at + 5]
@@ -252,7 +327,7 @@ cdef bint read_opt(const unsigned char *query, int owner, int at, int size, Quer
     return True
 
 
-cdef bint read_records(const unsigned char *query, int length, Query *q) noexcept nogil:
+cdef bint read_records(const unsigned char *query, int length, bint takes_cookies, Query *q) noexcept nogil:
     """Walk over what follows the question; false unless it is whole, ends with the message and has one OPT."""
     cdef int at = q.question_end
     cdef int records = get16(query + 6) + get16(query + 8)
@@ -260,6 +335,9 @@ cdef bint read_records(const unsigned char *query, int length, Query *q) noexcep
     cdef int i, owner, size
     q.has_opt = False
     q.do = False
+    q.wants_nsid = False
+    q.wants_zoneversion = False
+    q.cookie_size = 0
     q.version = 0
     q.payload = PLAIN_UDP_BYTES
     for i in range(records + additional):
@@ -270,8 +348,9 @@ cdef bint read_records(const unsigned char *query, int length, Query *q) noexcep
         size = get16(query + at + 8)
         if at + 10 + size > length:
             return False
-        if get16(query + at) == TYPE_OPT and (i < records or not read_opt(query, owner, at, size, q)):
-            return False
+        if get16(query + at) == TYPE_OPT:
+            if i < records or not read_opt(query, owner, at, size, takes_cookies, q):
+                return False
         at += 10 + size
     return at == length
 
@@ -342,6 +421,47 @@ cdef void spell(const Query *q, int labels, Spelled *s) noexcept nogil:
                 s.hi |= <uint64_t> part << (60 - 4 * i)
             else:
                 s.lo |= <uint64_t> part << (124 - 4 * i)
+
+
+# Who may ask
+
+
+cdef bint is_in(const PrefixImage *prefix, const Client *client) noexcept nogil:
+    cdef int whole = prefix.bits // 8
+    cdef int rest = prefix.bits % 8
+    if <int> prefix.size != client.size or memcmp(prefix.address, client.address, whole):
+        return False
+    return not rest or (prefix.address[whole] ^ client.address[whole]) >> (8 - rest) == 0
+
+
+cdef bint is_allowed(const ZoneSet *zones, const ZoneImage *zone, const Client *client) noexcept nogil:
+    cdef uint32_t i
+    if not zone.allowed or not client.size:
+        return True
+    for i in range(zone.allow_at, zone.allow_at + zone.allowed):
+        if is_in(prefixes_of(zones) + i, client):
+            return True
+    return False
+
+
+cdef bint has_key(const ZoneSet *zones, const ZoneImage *zone, const unsigned char *label) noexcept nogil:
+    """Whether a label, with its length before it, is one of the zone's keys."""
+    cdef const KeyImage *keys = keys_of(zones) + zone.key_at
+    cdef uint32_t low = 0
+    cdef uint32_t high = zone.keys
+    cdef uint32_t middle
+    cdef int order
+    while low < high:
+        middle = (low + high) // 2
+        # Of labels of different lengths the first octet decides.
+        order = memcmp(keys[middle].label, label, label[0] + 1)
+        if not order:
+            return True
+        if order < 0:
+            low = middle + 1
+        else:
+            high = middle
+    return False
 
 
 # Looking up
@@ -706,15 +826,56 @@ cdef void put_servers(Reply *r, const ZoneSet *zones, const ZoneImage *zone, int
 # The life of a query
 
 
-cdef int answer_version(const Query *q, Reply *r) noexcept nogil:
-    """Answer version.bind in class CHAOS; return the rcode."""
-    if q.class_ != CLASS_CH or q.name_length != 14 or memcmp(q.name, b"\x07version\x04bind", 14):
+cdef int answer_chaos(const ZoneSet *zones, const Query *q, Reply *r) noexcept nogil:
+    """Answer version.bind and id.server in class CHAOS (RFC 4892); return the rcode."""
+    cdef const unsigned char *text
+    cdef uint32_t size
+    cdef unsigned char length
+    if q.class_ != CLASS_CH or (q.type_ != TYPE_TXT and q.type_ != TYPE_ANY):
         return REFUSED
-    if q.type_ != TYPE_TXT and q.type_ != TYPE_ANY:
+    if q.name_length == 14 and not memcmp(q.name, b"\x07version\x04bind", 14):
+        text, size = zones.version, zones.version_length
+    elif q.name_length == 11 and not memcmp(q.name, b"\x02id\x06server", 11):
+        text, size = zones.nsid, zones.nsid_length
+    else:
         return REFUSED
-    put(r, b"\xc0\x0c\x00\x10\x00\x03\x00\x00\x00\x00\x00\x08\x07vedette", 20)
+    if not size:
+        return REFUSED
+    length = <unsigned char> size
+    if not has_room(r, 13 + size):
+        return NOERROR
+    put(r, b"\xc0\x0c\x00\x10\x00\x03\x00\x00\x00\x00", 10)
+    put16(r, <uint16_t> (size + 1))
+    put(r, &length, 1)
+    put(r, text, size)
     r.answers += 1
+    r.out[2] |= AUTHORITATIVE
     return NOERROR
+
+
+cdef bint put_code(const ZoneImage *zone, int labels, const Query *q, uint32_t code, Reply *r) noexcept nogil:
+    """Answer a question for the A record of an address with an error's code; false if it is no such question."""
+    cdef Spelled spelled
+    if q.type_ != TYPE_A and q.type_ != TYPE_ANY:
+        return False
+    spell(q, labels, &spelled)
+    if spelled.octets != 4 and spelled.nibbles != 32:
+        return False
+    put_fixed(r, HEADER_BYTES, TYPE_A, zone.negative_ttl, 4)
+    if not r.overflow:
+        put32(r, code)
+        r.answers += 1
+    r.out[2] |= AUTHORITATIVE
+    return True
+
+
+cdef int refuse_access(const ZoneImage *zone, int labels, const Query *q, Reply *r) noexcept nogil:
+    """Answer a client that may not ask this zone; return the rcode."""
+    r.ede = EDE_PROHIBITED
+    if zone.refused_with_code and put_code(zone, labels, q, ACCESS_CODE, r):
+        return NOERROR
+    r.zone = NULL
+    return REFUSED
 
 
 cdef void answer_apex(
@@ -738,14 +899,20 @@ cdef void answer_server(const ServerImage *server, const Query *q, Reply *r) noe
 
 
 cdef int answer_below(
-    const View *view, const ZoneSet *zones, const ZoneImage *zone, int labels, const Query *q, uint32_t now, Reply *r
+    const View *view,
+    const ZoneSet *zones,
+    const ZoneImage *zone,
+    int labels,
+    int apex,
+    const Query *q,
+    uint32_t now,
+    Reply *r,
 ) noexcept nogil:
-    """Answer for a name below a zone's apex; return the rcode."""
+    """Answer for a name of ``labels`` before the zone's name (and key); return the rcode."""
     cdef Spelled spelled
     cdef Hit hits[MAX_HITS]
     cdef const ServerImage *server
     cdef int count = 0
-    cdef int apex = HEADER_BYTES + q.label_at[labels]
     cdef bint exists = False
     spell(q, labels, &spelled)
     if is_test_point(&spelled):
@@ -789,31 +956,122 @@ cdef int answer_question(
     cdef const ServerImage *server
     cdef bint is_above = False
     cdef int labels = 0
-    cdef int rcode
+    cdef int below
+    if not zones:
+        return REFUSED
     if q.class_ != CLASS_IN:
-        rcode = answer_version(q, r)
-        if rcode == NOERROR:
-            r.out[2] |= AUTHORITATIVE
-        return rcode
-    if not zones or q.type_ == TYPE_AXFR or q.type_ == TYPE_IXFR:
+        return answer_chaos(zones, q, r)
+    if q.type_ == TYPE_AXFR or q.type_ == TYPE_IXFR:
         return REFUSED
     zone = zone_of(zones, q, &labels)
     if not zone:
         server = server_named(zones, q, &is_above)
         if not server:
+            r.ede = EDE_NOT_AUTHORITATIVE
             return REFUSED
         r.out[2] |= AUTHORITATIVE
         answer_server(server, q, r)
         return NOERROR
     outcome.slot = zone.slot
+    r.zone = zone
+    if zone.allowed and not is_allowed(zones, zone, r.client):
+        return refuse_access(zone, labels, q, r)
+    below = labels
+    if zone.keys and labels and not server_named(zones, q, &is_above) and not is_above:
+        below -= 1
+        if not has_key(zones, zone, q.name + q.label_at[below]):
+            r.ede = EDE_PROHIBITED
+            r.zone = NULL
+            return REFUSED
     r.out[2] |= AUTHORITATIVE
     if not labels:
         answer_apex(view, zones, zone, q, r)
         return NOERROR
-    return answer_below(view, zones, zone, labels, q, now, r)
+    if not below:
+        # All addresses stand below a key.
+        put_negative(r, view, zone, HEADER_BYTES + q.label_at[labels])
+        return NOERROR
+    return answer_below(view, zones, zone, below, HEADER_BYTES + q.label_at[labels], q, now, r)
 
 
-cdef int finish(Reply *r, const Query *q, int rcode, Outcome *outcome) noexcept nogil:
+cdef int option_bytes(const ZoneSet *zones, const Query *q) noexcept nogil:
+    """Return how long the OPT record is at most; an extended error comes with no records that need room."""
+    cdef int size = OPT_BYTES
+    if q.wants_nsid and zones.nsid_length:
+        size += OPTION_HEAD_BYTES + <int> zones.nsid_length
+    if q.wants_zoneversion:
+        size += ZONEVERSION_BYTES
+    if q.cookie_size:
+        size += OPTION_HEAD_BYTES + COOKIE_BYTES
+    return size
+
+
+cdef void write_opt(Reply *r, const View *view, const Query *q, int rcode) noexcept nogil:
+    """Add the OPT record (RFC 6891) with its options; there is room for it."""
+    cdef const ZoneSet *zones = <const ZoneSet *> view.zones
+    cdef int labels = 0
+    cdef int at, length_at
+    r.out[r.at] = 0
+    r.at += 1
+    put16(r, TYPE_OPT)
+    put16(r, UDP_CAP_BYTES)
+    put16(r, <uint16_t> (rcode >> 4 << 8))
+    put16(r, 0x8000 if q.do else 0)
+    length_at = r.at
+    r.at += 2
+    if q.wants_nsid and zones.nsid_length:
+        put16(r, OPTION_NSID)
+        put16(r, <uint16_t> zones.nsid_length)
+        memcpy(r.out + r.at, zones.nsid, zones.nsid_length)
+        r.at += zones.nsid_length
+    if q.cookie_size:
+        put16(r, OPTION_COOKIE)
+        put16(r, COOKIE_BYTES)
+        write_cookie(&zones.cookie, q.cookie, r.client.address, r.client.size, r.now, r.out + r.at)
+        r.at += COOKIE_BYTES
+    if q.wants_zoneversion and r.zone:
+        at = 0
+        while r.zone.suffix[at]:
+            at += 1 + r.zone.suffix[at]
+            labels += 1
+        put16(r, OPTION_ZONEVERSION)
+        put16(r, ZONEVERSION_BYTES - OPTION_HEAD_BYTES)
+        # Labels of the zone's name, then the kind of version: 0, the SOA's serial.
+        put16(r, <uint16_t> (labels << 8))
+        put32(r, view.serial)
+    if r.ede != NO_EDE:
+        put16(r, OPTION_EDE)
+        put16(r, EDE_BYTES - OPTION_HEAD_BYTES)
+        put16(r, r.ede)
+    r.out[length_at] = <unsigned char> ((r.at - length_at - 2) >> 8)
+    r.out[length_at + 1] = <unsigned char> (r.at - length_at - 2)
+    r.additional += 1
+
+
+cdef bint limit(const ZoneSet *zones, const Query *q, Reply *r, Outcome *outcome) noexcept nogil:
+    """Say what is due to a client beyond its limit, ``outcome.limited``; false if that is nothing."""
+    cdef const ZoneImage *zone
+    cdef int labels = 0
+    if r.client.rates.with_code and zones and q.class_ == CLASS_IN:
+        zone = zone_of(zones, q, &labels)
+        if zone and zone.keys and labels:
+            labels -= 1
+        if zone and put_code(zone, labels, q, RATE_CODE, r):
+            outcome.slot = zone.slot
+            outcome.limited = CODED
+            return True
+    if outcome.limited == DROPPED:
+        return False
+    r.overflow = True
+    return True
+
+
+cdef bint is_known(const ZoneSet *zones, const Query *q, const Client *client, uint32_t now) noexcept nogil:
+    """Whether a cookie of ours shows that the client is where it says."""
+    return q.cookie_size and is_ours(&zones.cookie, q.cookie, q.cookie_size, client.address, client.size, now)
+
+
+cdef int finish(Reply *r, const View *view, const Query *q, int rcode, Outcome *outcome) noexcept nogil:
     """Write the header's counts and the OPT record; return the reply's length."""
     cdef int end
     outcome.rcode = rcode
@@ -822,14 +1080,7 @@ cdef int finish(Reply *r, const Query *q, int rcode, Outcome *outcome) noexcept 
         r.answers = r.authority = r.additional = 0
         r.out[2] |= TRUNCATED
     if q.has_opt:
-        r.out[r.at] = 0
-        r.at += 1
-        put16(r, TYPE_OPT)
-        put16(r, UDP_CAP_BYTES)
-        put16(r, <uint16_t> (rcode >> 4 << 8))
-        put16(r, 0x8000 if q.do else 0)
-        put16(r, 0)
-        r.additional += 1
+        write_opt(r, view, q, rcode)
     end = r.at
     r.out[3] = rcode & 15
     r.at = 4
@@ -852,6 +1103,7 @@ cdef int answer(
     const unsigned char *query,
     int length,
     const View *view,
+    const Client *client,
     uint32_t now,
     unsigned char *out,
     int cap,
@@ -866,43 +1118,67 @@ cdef int answer(
     cdef Query q
     cdef Reply r
     cdef int rcode
+    cdef const ZoneSet *zones = <const ZoneSet *> view.zones
     outcome.slot = NO_ZONE
+    outcome.limited = PASSED
     if length < HEADER_BYTES or query[2] & 0x80:
         return 0
     out[0] = query[0]
     out[1] = query[1]
     out[2] = 0x80 | (query[2] & 0x79)
     q.has_opt = False
+    q.cookie_size = 0
     if get16(query + 4) != 1 or not read_question(query, length, &q):
         return refuse_header(out, NOTIMP if query[2] & 0x78 else FORMERR, outcome)
     memset(&r, 0, sizeof(Reply))
     r.out = out
+    r.client = client
+    r.now = now
     r.at = q.question_end
     if query[2] & 0x78:
         memcpy(out + HEADER_BYTES, query + HEADER_BYTES, q.question_end - HEADER_BYTES)
-        return finish(&r, &q, NOTIMP, outcome)
-    if not read_records(query, length, &q):
+        return finish(&r, view, &q, NOTIMP, outcome)
+    if not read_records(query, length, zones and zones.cookie.is_on, &q):
         return refuse_header(out, FORMERR, outcome)
     memcpy(out + HEADER_BYTES, query + HEADER_BYTES, q.question_end - HEADER_BYTES)
     r.limit = cap if is_tcp else min(max(q.payload, PLAIN_UDP_BYTES), cap)
     if q.has_opt:
-        r.limit -= OPT_BYTES
+        r.limit -= option_bytes(zones, &q)
+    if client.rates and not is_known(zones, &q, client, now):
+        outcome.limited = take(client.rates, client.address, client.size, now)
+        if outcome.limited != PASSED:
+            return finish(&r, view, &q, NOERROR, outcome) if limit(zones, &q, &r, outcome) else 0
     rcode = answer_question(view, &q, now, &r, outcome) if not q.version else BADVERS
-    return finish(&r, &q, rcode, outcome)
+    return finish(&r, view, &q, rcode, outcome)
 
 
-def reply(Snapshots snapshots not None, const unsigned char[::1] query, uint32_t now, bint is_tcp):
+def reply(
+    Snapshots snapshots not None, const unsigned char[::1] query, bytes client not None, uint32_t now, bint is_tcp
+):
     """Return (reply or None, the zone's slot, the rcode) for one query, from the current view.
 
+    ``client`` is the packed address of who asks; empty: the server itself, which is refused nothing.
     For callers with the GIL: it is held throughout, so the view stays (rule 3 of :mod:`dnsbl.zone.snapshot`).
     """
     cdef unsigned char out[65535]
     cdef Outcome outcome
+    cdef Client who
     cdef int length
+    memset(&who, 0, sizeof(Client))
+    who.size = min(<int> len(client), 16)
+    memcpy(who.address, <const unsigned char *> client, who.size)
     if not query.shape[0] or query.shape[0] > 65535:
         return None, NO_ZONE, NOERROR
     length = answer(
-        &query[0], <int> query.shape[0], snapshots.current, now, out, 65535 if is_tcp else UDP_CAP_BYTES, is_tcp, &outcome
+        &query[0],
+        <int> query.shape[0],
+        snapshots.current,
+        &who,
+        now,
+        out,
+        65535 if is_tcp else UDP_CAP_BYTES,
+        is_tcp,
+        &outcome,
     )
     if not length:
         return None, NO_ZONE, NOERROR
@@ -924,8 +1200,10 @@ def wire_name(str name not None):
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
 
 
-def compile_zones(zones, str public_url not None, slots):
+def compile_zones(zones, str public_url not None, slots, manners):
     """Return the zones in the form that :func:`answer` reads; ``slots`` numbers them for the counters, from 1.
+
+    ``manners`` (:class:`dnsbl.zone.manners.Manners`) hold for all of them.
 
     Raises:
         ZoneError: a zone has more, or longer texts, than fits.
@@ -941,19 +1219,59 @@ def compile_zones(zones, str public_url not None, slots):
     ordered = sorted(zones, key=lambda zone: -len(wire_name(zone.origin)))
     cdef bytearray block = bytearray(
         sizeof(ZoneSet) + len(ordered) * sizeof(ZoneImage) + len(servers) * sizeof(ServerImage)
+        + sum(len(zone.access.allow) for zone in ordered) * sizeof(PrefixImage)
+        + sum(len(zone.access.keys) for zone in ordered) * sizeof(KeyImage)
     )
     cdef ZoneSet *head = <ZoneSet *> <unsigned char *> block
     cdef ZoneImage *image = <ZoneImage *> (head + 1)
     cdef ServerImage *server_image = <ServerImage *> (image + len(ordered))
     head.zones = len(ordered)
     head.servers = len(servers)
+    _compile_manners(head, manners)
     numbers = {name: number for number, name in enumerate(servers)}
     cdef int i
     for i, zone in enumerate(ordered):
         _compile_zone(&image[i], zone, public_url, slots[zone.origin], numbers)
+    cdef PrefixImage *prefixes = <PrefixImage *> (server_image + len(servers))
+    cdef uint32_t prefix_count = sum(len(zone.access.allow) for zone in ordered)
+    for i, zone in enumerate(ordered):
+        _compile_access(head, &image[i], zone.access, prefixes, <KeyImage *> (prefixes + prefix_count))
     for i, (name, addresses) in enumerate(servers.items()):
         _compile_server(&server_image[i], name, ttls[name], list(addresses))
     return bytes(block)
+
+
+cdef _compile_manners(ZoneSet *head, manners):
+    cdef bytes nsid = manners.nsid
+    cdef bytes version = manners.version
+    head.nsid_length = len(nsid)
+    memcpy(head.nsid, <const unsigned char *> nsid, len(nsid))
+    head.version_length = len(version)
+    memcpy(head.version, <const unsigned char *> version, len(version))
+    if manners.cookie_secret:
+        read_secret(manners.cookie_secret, manners.cookie_rotates, &head.cookie)
+
+
+cdef _compile_access(ZoneSet *head, ZoneImage *image, access, PrefixImage *prefixes, KeyImage *keys):
+    """Add a zone's prefixes and keys to those of the set."""
+    cdef PrefixImage *prefix
+    cdef bytes packed
+    image.refused_with_code = access.refused_with_code
+    image.allow_at = head.prefixes
+    image.allowed = len(access.allow)
+    for text in access.allow:
+        network = ipaddress.ip_network(text)
+        packed = network.network_address.packed
+        prefix = &prefixes[head.prefixes]
+        prefix.size = len(packed)
+        prefix.bits = network.prefixlen
+        memcpy(prefix.address, <const unsigned char *> packed, len(packed))
+        head.prefixes += 1
+    image.key_at = head.keys
+    image.keys = len(access.keys)
+    for packed in sorted(bytes([len(key)]) + key.encode("ascii") for key in access.keys):
+        memcpy(keys[head.keys].label, <const unsigned char *> packed, len(packed))
+        head.keys += 1
 
 
 cdef _compile_zone(ZoneImage *image, zone, str public_url, uint32_t slot, dict server_numbers):

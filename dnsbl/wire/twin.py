@@ -6,14 +6,16 @@ Slow and clear: it looks through the list of all entries for each question. It s
 """
 
 import datetime
+import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import dnslib
 
 from dnsbl.listing.codes import Layer
 from dnsbl.listing.entry import V4_BITS, V6_BITS, Entry
+from dnsbl.zone.manners import DEFAULT_MANNERS, Manners
 from dnsbl.zone.zone import Zone, render
 
 TEST_TEXT = "test entry (RFC 5782): always listed"
@@ -22,6 +24,11 @@ PLAIN_UDP_BYTES = 512
 EDNS_PAYLOAD_BYTES = 1232
 TCP_BYTES = 65535
 NOERROR, FORMERR, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 0, 1, 3, 4, 5, 16
+NSID, COOKIE, EDE, ZONEVERSION = 3, 10, 15, 19
+PROHIBITED, NOT_AUTHORITATIVE = 18, 20
+ACCESS_CODE = 0x7FFFFFFE
+SECONDS_A_DAY = 86_400
+_ADDRESS_TYPES = (dnslib.QTYPE.A, dnslib.QTYPE.ANY)
 _ADDRESS_BITS = {4: 32, 6: 128}
 _TEST_LISTED = {4: 0x7F000002, 6: 0xFFFF7F000002}
 _TEST_BLANK = {4: 0x7F000001, 6: 0xFFFF7F000001}
@@ -43,6 +50,7 @@ class Question:
     payload: int = PLAIN_UDP_BYTES
     version: int = -1
     do: bool = False
+    options: tuple[tuple[int, bytes], ...] = ()
 
     @property
     def name(self) -> tuple[str, ...]:
@@ -72,7 +80,7 @@ def read_question(data: bytes) -> tuple[Question, int]:
     return Question(tuple(labels), data[HEADER_BYTES : at + 4], type_, klass), at + 4
 
 
-def read_records(data: bytes, at: int, question: Question) -> Question:
+def read_records(data: bytes, at: int, question: Question, takes_cookies: bool = False) -> Question:
     """Return the question with what the OPT record says. MalformedError: what follows it is broken."""
     counts = [int.from_bytes(data[i : i + 2], "big") for i in (6, 8, 10)]
     for number in range(sum(counts)):
@@ -85,9 +93,14 @@ def read_records(data: bytes, at: int, question: Question) -> Question:
         if int.from_bytes(fixed[:2], "big") == dnslib.QTYPE.OPT:
             if number < counts[0] + counts[1] or question.version >= 0 or data[owner] != 0:
                 raise MalformedError("OPT")
-            _check_options(data[at + 10 : at + 10 + size])
+            options = read_options(data[at + 10 : at + 10 + size])
+            cookies = [data for code, data in options if code == COOKIE]
+            if takes_cookies and cookies and len(cookies[0]) not in (8, *range(16, 41)):
+                raise MalformedError("cookie")
             payload = int.from_bytes(fixed[2:4], "big")
-            question = replace(question, payload=payload, version=fixed[5], do=bool(fixed[6] & 0x80))
+            question = replace(
+                question, payload=payload, version=fixed[5], do=bool(fixed[6] & 0x80), options=options
+            )
         at += 10 + size
     if at != len(data):
         raise MalformedError("rubbish at the end")
@@ -113,26 +126,38 @@ def _name_end(data: bytes, at: int) -> int:
         at += 1 + size
 
 
-def _check_options(options: bytes) -> None:
-    while options:
-        size = 4 + int.from_bytes(options[2:4], "big")
-        if len(options) < size:
+def read_options(data: bytes) -> tuple[tuple[int, bytes], ...]:
+    """Return the options of an OPT record by code. MalformedError: one is cut off, or wrong in itself."""
+    options = []
+    while data:
+        code, size = (int.from_bytes(data[i : i + 2], "big") for i in (0, 2))
+        if len(data) < 4 + size or (code == ZONEVERSION and size):
             raise MalformedError("option")
-        options = options[size:]
+        options.append((code, data[4 : 4 + size]))
+        data = data[4 + size :]
+    return tuple(options)
 
 
 class Twin:
     """Answers from zones and entries, each question for itself."""
 
-    def __init__(self, zones: Sequence[Zone], entries: Iterable[Entry], public_url: str, serial: int) -> None:
+    def __init__(
+        self,
+        zones: Sequence[Zone],
+        entries: Iterable[Entry],
+        public_url: str,
+        serial: int,
+        manners: Manners = DEFAULT_MANNERS,
+    ) -> None:
         self._zones = zones
         # Equal places replace each other.
         self._entries = list({entry.place: entry for entry in entries}.values())
         self._public_url = public_url
         self._serial = serial
+        self._manners = manners
 
-    def answer(self, data: bytes, now: int) -> dnslib.DNSRecord | None:
-        """Return the reply to a query, never truncated; None if it deserves none."""
+    def answer(self, data: bytes, now: int, client: str = "") -> dnslib.DNSRecord | None:
+        """Return the reply to a query from an address, never truncated; None if it deserves none."""
         if len(data) < HEADER_BYTES or data[2] & 0x80:
             return None
         opcode = data[2] >> 3 & 15
@@ -144,17 +169,46 @@ class Twin:
                 raise MalformedError("one question")
             question, end = read_question(data)
             if not opcode:
-                question = read_records(data, end, question)
+                question = read_records(data, end, question, bool(self._manners.cookie_secret))
         except MalformedError:
             reply.header.rcode = NOTIMP if opcode else FORMERR
             return reply
         reply.add_question(dnslib.DNSQuestion(dnslib.DNSLabel(question.labels), question.type, question.klass))
-        rcode = NOTIMP if opcode else BADVERS if question.version > 0 else self._fill(reply, question, now)
+        rcode = NOTIMP if opcode else BADVERS if question.version > 0 else self._fill(reply, question, now, client)
         if question.version >= 0:
             do = "do" if question.do else ""
-            reply.add_ar(dnslib.EDNS0(udp_len=EDNS_PAYLOAD_BYTES, ext_rcode=rcode >> 4, flags=do))
+            options = [dnslib.EDNSOption(*option) for option in self._options(question, rcode, now, client)]
+            reply.add_ar(dnslib.EDNS0(udp_len=EDNS_PAYLOAD_BYTES, ext_rcode=rcode >> 4, flags=do, opts=options))
         reply.header.rcode = rcode & 15
         return reply
+
+    def _options(self, question: Question, rcode: int, now: int, client: str) -> Iterator[tuple[int, bytes]]:
+        """Yield the options of the reply's OPT record by code, in their order."""
+        wanted = dict(question.options)
+        if NSID in wanted and self._manners.nsid:
+            yield NSID, self._manners.nsid
+        cookie = next((data for code, data in question.options if code == COOKIE), b"")
+        if cookie and self._manners.cookie_secret:
+            yield COOKIE, self._cookie(cookie[:8], now, client)
+        is_answered = question.klass == dnslib.CLASS.IN and rcode in (NOERROR, NXDOMAIN)
+        zone = self._zone_of(question.name) if is_answered else None
+        if ZONEVERSION in wanted and zone is not None:
+            yield ZONEVERSION, bytes([zone.origin.count(".") + 1, 0]) + self._serial.to_bytes(4, "big")
+        is_transfer = question.type in (dnslib.QTYPE.AXFR, dnslib.QTYPE.IXFR)
+        if question.klass == dnslib.CLASS.IN and rcode == REFUSED and not is_transfer:
+            is_ours = self._zone_of(question.name) is not None
+            yield EDE, (PROHIBITED if is_ours else NOT_AUTHORITATIVE).to_bytes(2, "big")
+        elif zone is not None and not _is_allowed(zone, client):
+            yield EDE, PROHIBITED.to_bytes(2, "big")
+
+    def _cookie(self, client_cookie: bytes, now: int, client: str) -> bytes:
+        secret = self._manners.cookie_secret
+        if self._manners.cookie_rotates:
+            day = (now // SECONDS_A_DAY).to_bytes(4, "little")
+            secret = b"".join(siphash(secret, day + half.to_bytes(4, "little")) for half in range(2))
+        address = ipaddress.ip_address(client).packed if client else b""
+        head = client_cookie + b"\1\0\0\0" + now.to_bytes(4, "big")
+        return head + siphash(secret, head + address)
 
     def limit(self, data: bytes, is_tcp: bool) -> int:
         """Return the longest reply that a whole query may get, in octets."""
@@ -163,33 +217,58 @@ class Twin:
         question, end = read_question(data)
         return min(max(read_records(data, end, question).payload, PLAIN_UDP_BYTES), EDNS_PAYLOAD_BYTES)
 
-    def _fill(self, reply: dnslib.DNSRecord, question: Question, now: int) -> int:
+    def _fill(self, reply: dnslib.DNSRecord, question: Question, now: int, client: str) -> int:
         if question.klass != dnslib.CLASS.IN:
-            return self._version(reply, question)
+            return self._chaos(reply, question)
         if question.type in (dnslib.QTYPE.AXFR, dnslib.QTYPE.IXFR):
             return REFUSED
         zone = self._zone_of(question.name)
         if zone is None and not self._is_server(question.name):
             return REFUSED
-        reply.header.aa = 1
         if zone is None:
+            reply.header.aa = 1
             self._add_server(reply, question)
             return NOERROR
         below = question.name[: len(question.name) - zone.origin.count(".") - 1]
-        exists = (
-            self._add_below(reply, zone, question, below, now) if below else self._add_apex(reply, zone, question)
-        )
+        if not _is_allowed(zone, client):
+            return self._refuse(reply, zone, question, below)
+        has_servers = self._is_server(question.name) or self._is_above_server(question.name)
+        if zone.access.keys and below and not has_servers:
+            if below[-1] not in zone.access.keys:
+                return REFUSED
+            below = below[:-1]
+            exists = not below or self._add_below(reply, zone, question, below, now)
+        elif below:
+            exists = self._add_below(reply, zone, question, below, now)
+        else:
+            exists = self._add_apex(reply, zone, question)
+        reply.header.aa = 1
         if not reply.rr:
             reply.add_auth(self._soa(zone, min(zone.ttl, zone.negative_ttl)))
         return NOERROR if exists else NXDOMAIN
 
-    def _version(self, reply: dnslib.DNSRecord, question: Question) -> int:
+    def _refuse(self, reply: dnslib.DNSRecord, zone: Zone, question: Question, below: tuple[str, ...]) -> int:
+        is_whole = any(part and part.is_whole for part in (_v4(below), _v6(below))) if below else False
+        if not (zone.access.refused_with_code and is_whole and question.type in _ADDRESS_TYPES):
+            return REFUSED
+        reply.header.aa = 1
+        code = dnslib.A(_dotted(ACCESS_CODE))
+        owner = dnslib.DNSLabel(question.labels)
+        reply.add_answer(dnslib.RR(owner, dnslib.QTYPE.A, ttl=zone.negative_ttl, rdata=code))
+        return NOERROR
+
+    def _chaos(self, reply: dnslib.DNSRecord, question: Question) -> int:
         is_asked = question.type in (dnslib.QTYPE.TXT, dnslib.QTYPE.ANY) and question.klass == dnslib.CLASS.CH
-        if question.name != ("version", "bind") or not is_asked:
+        said: dict[tuple[str, ...], bytes] = {
+            ("version", "bind"): self._manners.version,
+            ("id", "server"): self._manners.nsid,
+        }
+        text = said.get(question.name)
+        if not text or not is_asked:
             return REFUSED
         reply.header.aa = 1
         owner = dnslib.DNSLabel(question.labels)
-        reply.add_answer(dnslib.RR(owner, dnslib.QTYPE.TXT, dnslib.CLASS.CH, 0, dnslib.TXT("vedette")))
+        reply.add_answer(dnslib.RR(owner, dnslib.QTYPE.TXT, dnslib.CLASS.CH, 0, dnslib.TXT(text)))
         return NOERROR
 
     def _zone_of(self, name: tuple[str, ...]) -> Zone | None:
@@ -200,6 +279,9 @@ class Twin:
 
     def _is_server(self, name: tuple[str, ...]) -> bool:
         return any(_labels(server.name) == name for zone in self._zones for server in zone.nameservers)
+
+    def _is_above_server(self, name: tuple[str, ...]) -> bool:
+        return any(_is_under(_labels(server.name), name) for zone in self._zones for server in zone.nameservers)
 
     def _addresses(self, name: str, family: int) -> list[dnslib.RR]:
         zones = [zone for zone in self._zones if any(server.name == name for server in zone.nameservers)]
@@ -250,7 +332,7 @@ class Twin:
         if self._is_server(question.name):
             self._add_server(reply, question)
             return True
-        if any(_is_under(_labels(ns.name), question.name) for other in self._zones for ns in other.nameservers):
+        if self._is_above_server(question.name):
             return True
         return any(self._has_below(zone, part) for part in spelled if not part.is_whole)
 
@@ -371,6 +453,45 @@ def _v6(below: tuple[str, ...]) -> Part | None:
 
 
 _OCTETS = frozenset(str(number) for number in range(256))
+
+
+def _is_allowed(zone: Zone, client: str) -> bool:
+    if not zone.access.allow or not client:
+        return True
+    return any(ipaddress.ip_address(client) in ipaddress.ip_network(prefix) for prefix in zone.access.allow)
+
+
+def siphash(key: bytes, data: bytes) -> bytes:
+    """Return SipHash-2-4 of ``data`` under a key of 16 octets, as 8 octets, the least significant first."""
+    low, high = (int.from_bytes(key[i : i + 8], "little") for i in (0, 8))
+    state = [
+        low ^ 0x736F6D6570736575,
+        high ^ 0x646F72616E646F6D,
+        low ^ 0x6C7967656E657261,
+        high ^ 0x7465646279746573,
+    ]
+    padded = data + bytes(7 - len(data) % 8) + bytes([len(data) % 256])
+    for at in range(0, len(padded), 8):
+        word = int.from_bytes(padded[at : at + 8], "little")
+        state[3] ^= word
+        _sip_rounds(state, 2)
+        state[0] ^= word
+    state[2] ^= 0xFF
+    _sip_rounds(state, 4)
+    return (state[0] ^ state[1] ^ state[2] ^ state[3]).to_bytes(8, "little")
+
+
+def _sip_rounds(v: list[int], count: int) -> None:
+    for _ in range(count):
+        for a, b, turn, half in ((0, 1, 13, True), (2, 3, 16, False), (0, 3, 21, False), (2, 1, 17, True)):
+            v[a] = (v[a] + v[b]) % (1 << 64)
+            v[b] = _turned(v[b], turn) ^ v[a]
+            if half:
+                v[a] = _turned(v[a], 32)
+
+
+def _turned(word: int, bits: int) -> int:
+    return (word << bits | word >> (64 - bits)) % (1 << 64)
 
 
 def _labels(name: str) -> tuple[str, ...]:

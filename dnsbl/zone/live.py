@@ -4,6 +4,7 @@ Entries and zones in, answers out; each change is one new :mod:`snapshot <dnsbl.
 and whole, under the next serial. Methods may be called from any thread. Knows no socket, file or store.
 """
 
+import ipaddress
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,9 @@ import numpy.typing as npt
 
 from dnsbl.errors import ZoneError
 from dnsbl.listing.codes import MTA_TRUST_LEVELS, Layer
+from dnsbl.listing.columns import Column, Columns
 from dnsbl.listing.entry import V4_BITS, V6_BITS, Entry, Place
+from dnsbl.zone.manners import DEFAULT_MANNERS, Manners
 from dnsbl.zone.zone import Zone
 
 try:
@@ -24,6 +27,8 @@ except ImportError as error:
     raise ImportError(f"the compiled answering code is missing: build with `make build` ({error})") from error
 
 MAX_ZONE_NAMES = 255
+#: Of a record in a copy: reason, since, expires, trust.
+RECORD_FIELDS = 4
 _REMOVED = 0xFFFFFFFF
 _U32 = 0xFFFFFFFF
 _SECONDS_END = 1 << 32
@@ -40,6 +45,14 @@ class Reply(NamedTuple):
     rcode: str
 
 
+class Copy(NamedTuple):
+    """What was served under one serial."""
+
+    serial: int
+    zones: tuple[Zone, ...]
+    columns: Columns
+
+
 class LiveZones:
     """What is served now. The answering threads read ``snapshots``; everybody else calls the methods."""
 
@@ -49,10 +62,12 @@ class LiveZones:
         *,
         public_url: str,
         serial: int = 1,
+        manners: Manners = DEFAULT_MANNERS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.snapshots = Snapshots()
         self._public_url = public_url
+        self._manners = manners
         self._clock = clock
         self._lock = threading.Lock()
         self._slots: dict[str, int] = {}
@@ -73,14 +88,36 @@ class LiveZones:
         """Return the number of listings, hosts and prefixes, of each layer."""
         return dict(zip(Layer, self.snapshots.counts(), strict=True))
 
-    def answer(self, query: bytes, *, tcp: bool = False) -> bytes | None:
-        """Return the reply to a query, from the code that answers over UDP; None if it deserves none."""
-        return reply(self.snapshots, query, int(self._clock()), tcp)[0]
+    def answer(self, query: bytes, *, tcp: bool = False, client: str = "") -> bytes | None:
+        """Return the reply to a query, from the code that answers over UDP; None if it deserves none.
 
-    def answer_counted(self, query: bytes, *, tcp: bool = False) -> Reply | None:
+        ``client`` is the address of who asks; empty: the server itself, which is refused nothing.
+        """
+        return reply(self.snapshots, query, _packed(client), int(self._clock()), tcp)[0]
+
+    def answer_counted(self, query: bytes, *, tcp: bool = False, client: str = "") -> Reply | None:
         """Return :meth:`answer` with the zone's name (``-``: none of ours) and the rcode's."""
-        data, slot, rcode = reply(self.snapshots, query, int(self._clock()), tcp)
+        data, slot, rcode = reply(self.snapshots, query, _packed(client), int(self._clock()), tcp)
         return None if data is None else Reply(data, self.zone_names[slot], RCODES[rcode])
+
+    def copy(self) -> Copy:
+        """Return all that is served now, without what has expired."""
+        hosts, prefixes = {}, {}
+        with self._lock:
+            serial, zones, now = self._serial, self.zones, int(self._clock())
+            records, texts = self.snapshots.copy_records()
+            for layer in Layer:
+                for is_v4 in (True, False):
+                    hosts[layer, is_v4] = self.snapshots.copy_hosts(layer, is_v4)
+                    prefixes[layer, is_v4] = list(self._prefixes.get((layer, is_v4), {}).items())
+        columns = Columns(now)
+        fields = np.frombuffer(records, np.uint32).reshape(-1, RECORD_FIELDS).astype(np.int64)
+        reasons = [text.decode("ascii") for text in texts]
+        for (layer, is_v4), of_hosts in hosts.items():
+            column = _column(of_hosts, prefixes[layer, is_v4], fields, V4_BITS if is_v4 else V6_BITS)
+            if len(column.values):
+                columns.add_column(layer, is_v4, column, reasons)
+        return Copy(serial, zones, columns)
 
     def replace(self, entries: Iterable[Entry]) -> int:
         """Serve these entries instead of all others; return the new serial.
@@ -178,7 +215,7 @@ class LiveZones:
                     raise ZoneError(f"{zone.origin}: more than {MAX_ZONE_NAMES} zones since the start: restart")
                 self._slots[zone.origin] = len(self.zone_names)
                 self.zone_names.append(zone.name)
-        image = compile_zones(zones, self._public_url, self._slots)
+        image = compile_zones(zones, self._public_url, self._slots, self._manners)
         self.snapshots.set_zones(image)
         self.zones = tuple(zones)
 
@@ -221,6 +258,25 @@ class LiveZones:
         if entry is None:
             return _REMOVED
         return self.snapshots.intern(_reason_bytes(entry.reason), entry.since, entry.expires, entry.trust)
+
+
+def _column(
+    hosts: tuple[bytearray, bytearray],
+    prefixes: Sequence[tuple[tuple[int, int], int]],
+    fields: npt.NDArray[np.int64],
+    bits: int,
+) -> Column:
+    host_values, host_records = np.frombuffer(hosts[0], np.uint64), np.frombuffer(hosts[1], np.uint32)
+    values = np.concatenate([host_values, np.array([value for (value, _), _ in prefixes], np.uint64)])
+    widths = np.array([length for (_, length), _ in prefixes], np.int64)
+    lengths = np.concatenate([np.full(len(host_values), bits, np.int64), widths])
+    records = np.concatenate([host_records, np.array([record for _, record in prefixes], np.uint32)])
+    reasons, since, expires, trusts = fields[records].T
+    return Column(values, lengths, reasons, since, expires, trusts)
+
+
+def _packed(client: str) -> bytes:
+    return ipaddress.ip_address(client.partition("%")[0]).packed if client else b""
 
 
 def _reason_bytes(reason: str) -> bytes:

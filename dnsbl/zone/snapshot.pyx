@@ -189,6 +189,24 @@ cdef bint any6(const View *view, int layer, uint64_t first, uint64_t last) noexc
     return meets(view.ranges6[layer], first, last)
 
 
+cdef void copy_tree(const HostTree *tree, uint64_t *value, uint32_t *record) noexcept nogil:
+    """Write a tree's hosts in ascending order, and their records."""
+    cdef const Leaf *leaf
+    cdef size_t i, j, k
+    cdef size_t n = 0
+    for i in range(256):
+        if not tree.page[i]:
+            continue
+        for j in range(256):
+            leaf = tree.page[i].leaf[j]
+            if not leaf:
+                continue
+            memcpy(record + n, leaf.record, leaf.count * sizeof(uint32_t))
+            for k in range(leaf.count):
+                value[n] = i << 24 | j << 16 | lows(leaf)[k]
+                n += 1
+
+
 # Writing
 
 
@@ -349,6 +367,34 @@ cdef class Snapshots:
         if not record:
             return None
         return self.reason_texts[record.reason], record.since, record.expires, record.trust
+
+    def copy_hosts(self, int layer, bint is_v4):
+        """Return a layer's hosts in ascending order and their records' numbers: native uint64s, native uint32s."""
+        cdef const HostTree *tree = self.current.v4[layer]
+        cdef const HostList *list_ = self.current.v6[layer]
+        cdef size_t count = (tree.count if tree else 0) if is_v4 else (list_.count if list_ else 0)
+        cdef bytearray values = bytearray(count * sizeof(uint64_t))
+        cdef bytearray records = bytearray(count * sizeof(uint32_t))
+        cdef uint64_t *value = <uint64_t *> <char *> values
+        cdef uint32_t *record = <uint32_t *> <char *> records
+        if count and is_v4:
+            copy_tree(tree, value, record)
+        elif count:
+            memcpy(value, list_.value, count * sizeof(uint64_t))
+            memcpy(record, list_.record, count * sizeof(uint32_t))
+        return values, records
+
+    def copy_records(self):
+        """Return all records by number, each four native uint32s (reason, since, expires, trust), and the reasons.
+
+        Records that no listing has are in it too, with any values.
+        """
+        cdef bytearray copy = bytearray(self.record_count * sizeof(Record))
+        cdef Record *record = <Record *> <char *> copy
+        cdef uint32_t number
+        for number in range(self.record_count):
+            record[number] = self.records[number >> PAGE_BITS][number & PAGE_MASK]
+        return copy, list(self.reason_texts)
 
     def counts(self):
         """Return the number of listings (hosts and prefixes) of each layer."""

@@ -16,10 +16,12 @@ import msgspec
 
 from dnsbl.errors import ZoneError
 from dnsbl.listing.codes import BLOCKING_LAYERS, LAYER_NAMES, LAYERS_BY_NAME, MTA_TRUST_LEVELS, Layer
+from dnsbl.zone.access import OPEN, Access, read_access
 
 KINDS = ("block", "allow", "class")
 NEGATIVE_TTL_SECONDS = 60
 LONGEST_TTL_SECONDS = 7 * 86400
+DNS_PORT = 53
 NAME_BYTES = 255
 LABEL_BYTES = 63
 MAX_NAMESERVERS = 8
@@ -90,6 +92,12 @@ class Zone:
     answers: tuple[Answer, ...]
     #: Only the test points answer.
     dry_run: bool = False
+    #: Who may have it by transfer: prefixes, and ``key:NAME`` for whoever signs with that key.
+    transfer: tuple[str, ...] = ()
+    #: Secondaries that are told of changes: (address, port).
+    notify: tuple[tuple[str, int], ...] = ()
+    #: Who may ask.
+    access: Access = OPEN
 
     @property
     def test_code(self) -> int:
@@ -128,6 +136,11 @@ class _ZoneFile(_Struct, frozen=True):
     ttl: int = 300
     negative_ttl: int = NEGATIVE_TTL_SECONDS
     dry_run: bool = False
+    transfer: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    keys: str = ""
+    refused: str = "refused"
     soa: _SoaFile = _SoaFile()
     nameservers: tuple[_NameServerFile, ...] = ()
     answer: tuple[_AnswerFile, ...] = ()
@@ -220,7 +233,33 @@ def _zone(path: Path, file: _ZoneFile, origin: str, public_url: str) -> Zone:
         nameservers,
         answers,
         file.dry_run,
+        tuple(_allowed(path, text) for text in file.transfer),
+        tuple(_secondary(path, text) for text in file.notify),
+        read_access(path, file.allow, file.keys, file.refused),
     )
+
+
+def _allowed(path: Path, text: str) -> str:
+    if text.startswith("key:"):
+        return f"key:{_name(path, 'transfer', text.removeprefix('key:'))}"
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ZoneError(
+            f"{path}: transfer: {text!r}: a prefix like 192.0.2.53/32 or key:NAME is needed: {error}"
+        ) from None
+
+
+def _secondary(path: Path, text: str) -> tuple[str, int]:
+    host, at, port = text.partition("@")
+    try:
+        address = str(ipaddress.ip_address(host))
+        number = int(port) if at else DNS_PORT
+    except ValueError:
+        number = 0
+    if not 0 < number < 1 << 16:
+        raise ZoneError(f"{path}: notify: {text!r}: an address like 192.0.2.53 or 192.0.2.53@5353 is needed")
+    return address, number
 
 
 def _name(path: Path, key: str, text: str) -> str:

@@ -11,12 +11,14 @@ def test_metrics_count_what_happened(service) -> None:
     post(service, misdeeds())
     service.query_counts = lambda: {("bl.vedette.test.", "NOERROR", "udp"): 7}
     service.dropped_queries = lambda: 3
+    service.limited_queries = lambda: {"truncated": 5}
     lines = service.render_metrics().decode().splitlines()
     for expected in (
         'dnsbl_listings{layer="bot"} 1.0',
         "dnsbl_brake_held_listings 0.0",
         'dnsbl_queries_total{rcode="NOERROR",transport="udp",zone="bl.vedette.test."} 7.0',
         "dnsbl_queries_dropped_total 3.0",
+        'dnsbl_queries_limited_total{action="truncated"} 5.0',
         'profiler_profiles{tier="own"} 1.0',
         'profiler_observations_folded_total{tier="own"} 10.0',
         'profiler_observations_ignored_total{reason="reserved",tier="own"} 0.0',

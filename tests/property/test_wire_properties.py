@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from dnsbl.listing.codes import Layer
 from dnsbl.listing.entry import Entry, Place
 from dnsbl.wire.twin import Twin, read_question
+from dnsbl.zone.access import Access
 from dnsbl.zone.live import LiveZones
+from dnsbl.zone.manners import Manners
 from dnsbl.zone.zone import Answer, NameServer, Soa, Zone, load_zones, packaged_zones
 from tests.dnsbl.wire.packets import form, opt, parse, query, wire
 
@@ -28,6 +30,22 @@ TEXTS = (
 )
 ORIGINS = ("bl.example", "wl.example", "a.bl.example", "127.example", "bl.other")
 
+manners = st.builds(
+    Manners,
+    nsid=st.sampled_from([b"", b"a", b"n" * 128]),
+    version=st.sampled_from([b"", b"vedette", b"v" * 255]),
+    cookie_secret=st.sampled_from([b"", b"0123456789abcdef"]),
+    cookie_rotates=st.booleans(),
+)
+clients = st.sampled_from(["", "192.0.2.1", "192.0.3.129", "2001:db8::1", "2001:db8:8000::1"])
+ALLOWED = ("192.0.2.0/23", "192.0.3.0/25", "2001:db8::/33", "0.0.0.0/0", "2001:db8::1/128")
+KEYS = ("secretkey1", "longersecret-2")
+access = st.builds(
+    Access,
+    allow=st.just(()) | st.lists(st.sampled_from(ALLOWED), max_size=3).map(tuple),
+    keys=st.sampled_from([(), (), (), KEYS]),
+    refused_with_code=st.booleans(),
+)
 origins = st.sampled_from(ORIGINS)
 # Few addresses, so that entries nest, repeat, meet in several layers and meet the queries; some names spell both
 # an IPv4 address and the beginning of an IPv6 one.
@@ -78,6 +96,7 @@ def zones(draw: st.DrawFn) -> list[Zone]:
                 tuple(NameServer(name, draw(addresses)) for name in servers),
                 answers,
                 draw(st.sampled_from([False] * 7 + [True])),
+                access=draw(access),
             )
         )
     return made
@@ -122,7 +141,8 @@ def names(draw: st.DrawFn) -> list[bytes]:
         labels = [one for one in draw(st.lists(label, max_size=6)) if one]
     labels = labels[draw(st.integers(0, len(labels))) if draw(st.integers(0, 2)) == 0 else 0 :]
     labels = draw(st.sampled_from([[], [], [], [], [], [], [b"x"], [b"5"]])) + labels
-    name = draw(st.sampled_from([*ORIGINS * 3, "example", "version.bind", "ns.example.net"]))
+    labels += draw(st.sampled_from([[], [], [KEYS[0].encode()], [KEYS[1].encode()], [b"wrongkey"]]))
+    name = draw(st.sampled_from([*ORIGINS * 3, "example", "version.bind", "id.server", "ns.example.net"]))
     labels += [part.encode() for part in name.split(".")]
     is_shouted = draw(st.integers(0, 3)) == 0
     return [label.upper() if is_shouted and draw(st.booleans()) else label for label in labels]
@@ -145,6 +165,10 @@ def queries(draw: st.DrawFn) -> bytes:
                 (opt(version=1),),
                 (opt(), opt()),
                 (opt(options=b"\0\x0a\0\x08abc"),),
+                (opt(options=b"\0\3\0\0"),),
+                (opt(512, options=b"\0\x13\0\0\0\3\0\0"),),
+                (opt(options=b"\0\x13\0\1x"),),
+                (opt(options=b"\0\x0a\0\x18" + b"c" * 24 + b"\0\3\0\0\0\x0a\0\1c"),),
                 (b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4abcd", opt()),
             ]
         )
@@ -161,9 +185,9 @@ def queries(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-def check(live: LiveZones, twin: Twin, data: bytes, is_tcp: bool) -> None:
-    got = live.answer(data, tcp=is_tcp)
-    wanted = twin.answer(data, NOW)
+def check(live: LiveZones, twin: Twin, data: bytes, is_tcp: bool, client: str = "") -> None:
+    got = live.answer(data, tcp=is_tcp, client=client)
+    wanted = twin.answer(data, NOW, client)
     if wanted is None:
         assert got is None
         return
@@ -195,15 +219,17 @@ def check(live: LiveZones, twin: Twin, data: bytes, is_tcp: bool) -> None:
     st.lists(entries(), min_size=4, max_size=16),
     st.lists(queries(), min_size=1, max_size=12),
     st.booleans(),
+    manners,
+    clients,
 )
 def test_the_compiled_path_answers_as_the_twin(
-    made: list[Zone], listed: list[Entry], asked: list[bytes], is_tcp: bool
+    made: list[Zone], listed: list[Entry], asked: list[bytes], is_tcp: bool, said: Manners, client: str
 ) -> None:
-    live = LiveZones(made, public_url=PUBLIC_URL, serial=SERIAL - 1, clock=lambda: NOW)
+    live = LiveZones(made, public_url=PUBLIC_URL, serial=SERIAL - 1, manners=said, clock=lambda: NOW)
     live.replace(listed)
-    twin = Twin(made, listed, PUBLIC_URL, SERIAL)
+    twin = Twin(made, listed, PUBLIC_URL, SERIAL, said)
     for data in asked:
-        check(live, twin, data, is_tcp)
+        check(live, twin, data, is_tcp, client)
 
 
 @settings(max_examples=200, deadline=None)

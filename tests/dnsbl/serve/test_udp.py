@@ -56,6 +56,7 @@ def test_queries_are_answered_and_counted(server):
         "dropped": 2,
         "unsent": 0,
         "answers": {("bl", "NOERROR"): 2, ("bl", "NXDOMAIN"): 1, ("-", "REFUSED"): 1},
+        "limited": {"dropped": 0, "truncated": 0, "code": 0},
     }
 
 

@@ -65,7 +65,7 @@ def form(reply: dnslib.DNSRecord) -> dict[str, Any]:
 
 def _record(record: dnslib.RR) -> tuple[Any, ...]:
     if record.rtype == OPT:
-        return "OPT", record.rclass, record.ttl
+        return "OPT", record.rclass, record.ttl, tuple((one.code, one.data) for one in record.rdata)
     data = tuple(record.rdata.data) if record.rtype == TXT else str(record.rdata).lower()
     name = tuple(_ascii(label).lower() for label in record.rname.label)
     return name, record.rtype, record.rclass, record.ttl, data

@@ -216,3 +216,28 @@ def test_without_the_compiled_code_nothing_starts(module, user):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "missing: build with `make build`" in done.stderr
+
+
+def test_a_copy_holds_all_that_is_live_under_its_serial(live):
+    listed = [
+        entry("198.51.100.7/32", reason="host"),
+        entry("2001:db8:0:5::/64", Layer.MTA, trust=3),
+        entry("198.51.100.0/24", Layer.DYNAMIC_DECLARED, reason="wide", expires=NOW + 9),
+        entry("2001:db8::/32", Layer.EXCLUDED),
+        entry("198.51.100.8/32", reason="over", expires=NOW),
+    ]
+    live.apply([*listed, entry("198.51.100.9/32")])
+    live.apply([], [place("198.51.100.9/32")])
+    serial, zones, columns = live.copy()
+    assert (serial, zones) == (live.serial, live.zones)
+    live.replace([])
+    found = [
+        Entry(Place(layer, is_v4, value, length), columns.reasons[reason], since, expires, trust)
+        for layer in Layer
+        for is_v4 in (True, False)
+        for value, length, reason, since, expires, trust in zip(
+            *(part.tolist() for part in columns.column(layer, is_v4)), strict=True
+        )
+    ]
+    assert sorted(found) == sorted(listed[:-1])
+    assert live.copy().columns.column(Layer.BOT, True).values.tolist() == []

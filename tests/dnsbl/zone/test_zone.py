@@ -91,6 +91,11 @@ def test_a_relative_name_stands_under_the_origin(tmp_path):
         (f'name = "x"\nkind = "class"\n{ANSWER.replace("bot", "mta").replace(".4", ".254")}', "at most .252"),
         (f'name = "x"\nnameservers = [{{name = "a", addresses = ["b"]}}]\n{ANSWER}', "'b' is not an IP address"),
         (f'name = "x"\nnameservers = [{{name = "a"}}, {{name = "A"}}]\n{ANSWER}', "appears twice"),
+        (f'name = "x"\ntransfer = ["192.0.2.53/24"]\n{ANSWER}', "host bits set"),
+        (f'name = "x"\ntransfer = ["one"]\n{ANSWER}', "key:NAME is needed"),
+        (f'name = "x"\ntransfer = ["key:"]\n{ANSWER}', "a domain name in ASCII"),
+        (f'name = "x"\nnotify = ["ns2.example.org"]\n{ANSWER}', "an address like 192.0.2.53"),
+        (f'name = "x"\nnotify = ["192.0.2.53@70000"]\n{ANSWER}', "or 192.0.2.53@5353 is needed"),
     ],
 )
 def test_a_wrong_file_is_refused_with_file_key_and_remedy(tmp_path, text, says):
@@ -111,3 +116,10 @@ def test_a_directory_without_zones_is_refused(tmp_path):
         load_zones(tmp_path, "example.org", URL)
     with pytest.raises(ZoneError, match="no such directory"):
         load_zones(tmp_path / "none", "example.org", URL)
+
+
+def test_who_may_have_a_zone_and_who_is_told_of_its_changes(tmp_path):
+    text = 'transfer = ["192.0.2.53", "2001:db8::/32", "key:One"]\nnotify = ["192.0.2.53", "::1@5353"]'
+    (zone,) = load(tmp_path, f'name = "x"\n{text}\n{ANSWER}')
+    assert zone.transfer == ("192.0.2.53/32", "2001:db8::/32", "key:one")
+    assert zone.notify == (("192.0.2.53", 53), ("::1", 5353))
