@@ -71,6 +71,14 @@ def test_check_config_prints_what_is_in_effect(run: Run, tmp_path: Path, monkeyp
     assert "5 zones under example.net" in run("check-config", "--config", str(file)).stdout
 
 
+def test_check_config_keeps_secrets_to_itself(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "vedette.toml"
+    file.write_text(f'[dns]\ncookies = true\ncookie_secret = "{"5e" * 16}"\n')
+    said = run("check-config", "--config", str(file), "--json").stdout
+    assert "5e5e" not in said
+    assert json.loads(said)["dns"]["cookie_secret"] == "(set)"
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_completion_is_what_the_shell_reads(shell: str, run: Run) -> None:
     said = run("completion", shell).stdout
