@@ -1,7 +1,7 @@
 """CPU a UDP query, beside rbldnsd and a bare echo, in one run: rounds of each in turn, as machines are noisy.
 
 Run as ``python -m tests.bench.bench_dns [--listings N] [--rounds N] [--seconds N] [--json]``. The server runs on
-core 0, dnsperf on core 1. CPU is user and system time of the server's process over the queries it answered; the
+core 0, dnsperf on core 1. "all on" is Vedette with cookies, NSID and rate limiting, asked with EDNS. CPU is user and system time of the server's process over the queries it answered; the
 median of the rounds is printed. Needs Debian's rbldnsd, dnsperf and gcc; all traffic is on loopback.
 """
 
@@ -31,6 +31,10 @@ OUTSTANDING = 200
 START_SECONDS = 60.0
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 SERVER_CORE, LOAD_CORE = 0, 1
+#: The second Vedette, with all that may be switched on, asked with EDNS and a client cookie (RFC 7873).
+ALL_ON = "all on"
+COOKIE_OPTIONS = ("-e", "-E", "10:0123456789abcdef")
+UNREACHED_A_SECOND = 1_000_000
 TOOLS = ("rbldnsd", "dnsperf", "gcc", "taskset")
 
 
@@ -115,8 +119,8 @@ def rbldnsd(directory: Path, dataset: str) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def vedette(directory: Path) -> Iterator[tuple[int, int]]:
-    command = [sys.executable, "-m", "tests.bench.bench_dns", "--serve", str(directory / "listed.npy")]
+def vedette(directory: Path, *options: str) -> Iterator[tuple[int, int]]:
+    command = [sys.executable, "-m", "tests.bench.bench_dns", "--serve", str(directory / "listed.npy"), *options]
     with process(command) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline())
@@ -134,28 +138,37 @@ def echo(directory: Path) -> Iterator[tuple[int, int]]:
         yield server.pid, int(server.stdout.readline())
 
 
-def serve(listed: Path) -> None:
-    """Answer from the addresses in a file until killed: the process that is measured."""
+def serve(listed: Path, *, all_on: bool) -> None:
+    """Answer from the addresses in a file until killed: the process that is measured.
+
+    ``all_on``: with cookies, NSID and rate limiting, at a limit that the load does not reach.
+    """
     from dnsbl.listing.codes import Layer
     from dnsbl.serve.udp import UdpServer
+    from dnsbl.wire.rate import RateTable
     from dnsbl.zone.live import LiveZones
+    from dnsbl.zone.manners import COOKIE_SECRET_BYTES, DEFAULT_MANNERS, Manners
     from dnsbl.zone.zone import load_zones, packaged_zones
 
-    live = LiveZones(load_zones(packaged_zones(), ORIGIN, "http://127.0.0.1"), public_url="http://127.0.0.1")
+    secret = os.urandom(COOKIE_SECRET_BYTES)
+    manners = Manners(nsid=b"bench", cookie_secret=secret, cookie_rotates=True) if all_on else DEFAULT_MANNERS
+    zones = load_zones(packaged_zones(), ORIGIN, "http://127.0.0.1")
+    live = LiveZones(zones, public_url="http://127.0.0.1", manners=manners)
     live.load_columns(Layer.BOT, True, np.load(listed), "bench", 1_700_000_000)
-    server = UdpServer(live, "127.0.0.1", 0)
+    make_rates = (lambda: RateTable(UNREACHED_A_SECOND, 2, False)) if all_on else None
+    server = UdpServer(live, "127.0.0.1", 0, make_rates=make_rates)
     server.start()
     print(server.port, flush=True)
     while True:
         time.sleep(3600)
 
 
-def round_of(pid: int, port: int, queries: Path, seconds: float) -> dict[str, float]:
+def round_of(pid: int, port: int, queries: Path, seconds: float, more: Sequence[str]) -> dict[str, float]:
     """Ask for some seconds; return queries a second, CPU microseconds a query and the share that was lost."""
     before = cpu_seconds(pid)
     load = ["taskset", "-c", str(LOAD_CORE), "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", str(queries)]
     said = subprocess.run(
-        [*load, "-l", str(seconds), "-q", str(OUTSTANDING), "-c", "4", "-t", "1"],
+        [*load, "-l", str(seconds), "-q", str(OUTSTANDING), "-c", "4", "-t", "1", *more],
         check=True,
         capture_output=True,
         text=True,
@@ -180,12 +193,14 @@ def measure(listings: int, rounds: int, seconds: float, dataset: str) -> dict[st
         servers = {
             "rbldnsd": stack.enter_context(rbldnsd(directory, dataset)),
             "vedette": stack.enter_context(vedette(directory)),
+            ALL_ON: stack.enter_context(vedette(directory, "--all-on")),
             "echo": stack.enter_context(echo(directory)),
         }
         results: dict[str, list[dict[str, float]]] = {server: [] for server in servers}
         for _ in range(rounds):
             for server, (pid, port) in servers.items():
-                results[server].append(round_of(pid, port, directory / "queries", seconds))
+                more = COOKIE_OPTIONS if server == ALL_ON else ()
+                results[server].append(round_of(pid, port, directory / "queries", seconds, more))
         medians = {
             server: {key: statistics.median(one[key] for one in found) for key in ("qps", "us", "lost")}
             for server, found in results.items()
@@ -205,9 +220,10 @@ def main() -> None:
     parser.add_argument("--dataset", choices=["ip4set", "ip4trie"], default="ip4set")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--all-on", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(options.serve)
+        serve(options.serve, all_on=options.all_on)
     missing = [tool for tool in TOOLS if not shutil.which(tool)]
     if missing:
         raise SystemExit(f"not installed: {', '.join(missing)}: run tests/install-peers.sh")
