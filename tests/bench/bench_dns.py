@@ -1,8 +1,8 @@
 """CPU a UDP query, beside rbldnsd and a bare echo, in one run: rounds of each in turn, as machines are noisy.
 
 Run as ``python -m tests.bench.bench_dns [--listings N] [--rounds N] [--seconds N] [--json]``. The server runs on
-core 0, dnsperf on core 1. "all on" is Vedette with cookies, NSID and rate limiting, asked with EDNS. CPU is user and system time of the server's process over the queries it answered; the
-median of the rounds is printed. Needs Debian's rbldnsd, dnsperf and gcc; all traffic is on loopback.
+core 0, dnsperf on core 1. CPU is user and system time of the server's process over the queries it answered; the
+median of the rounds is printed. "all on" is Vedette with cookies, NSID and rate limiting, asked with EDNS. Needs Debian's rbldnsd, dnsperf and gcc; all traffic is on loopback.
 """
 
 import argparse
