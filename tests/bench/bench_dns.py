@@ -2,7 +2,8 @@
 
 Run as ``python -m tests.bench.bench_dns [--listings N] [--rounds N] [--seconds N] [--json]``. The server runs on
 core 0, dnsperf on core 1. CPU is user and system time of the server's process over the queries it answered; the
-median of the rounds is printed. "all on" is Vedette with cookies, NSID and rate limiting, asked with EDNS. Needs Debian's rbldnsd, dnsperf and gcc; all traffic is on loopback.
+median of the rounds is printed. "all on" is Vedette with cookies, NSID and rate limiting, asked with EDNS and a
+cookie. Needs Debian's rbldnsd, dnsperf and gcc; all traffic is on loopback.
 """
 
 import argparse
