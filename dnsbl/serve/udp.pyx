@@ -8,6 +8,7 @@ that deserves no reply is dropped and counted; so is one whose reply the kernel 
 On a wildcard address the reply leaves from the address that was asked (IP_PKTINFO, IPV6_PKTINFO).
 """
 
+cimport cython
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -243,6 +244,8 @@ cdef void serve(Worker *w, Snapshots snapshots) noexcept nogil:
         send_replies(w, replies)
 
 
+# Its end gives the reader's slot back, so the collector must not take the snapshots away from it before.
+@cython.no_gc_clear
 cdef class _Thread:
     """One answering thread's memory and socket."""
 

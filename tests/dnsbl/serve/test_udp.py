@@ -1,5 +1,6 @@
 """UDP on loopback: real sockets and threads, ports that the system chooses."""
 
+import gc
 import ipaddress
 import socket
 import struct
@@ -203,3 +204,14 @@ def test_a_change_loses_no_query(live, server):
     finally:
         stop.set()
         thread.join(SECONDS)
+
+
+def test_a_server_in_a_cycle_is_collected(live):
+    for _ in range(3):
+        server = UdpServer(live, "127.0.0.1", 0)
+        server.start()
+        server.itself = server
+        server.stop()
+        del server
+        gc.collect()
+    assert live.answer(query("2.0.0.127.bl.vedette.test")) is not None
