@@ -210,8 +210,9 @@ def test_a_server_in_a_cycle_is_collected(live):
     for _ in range(3):
         server = UdpServer(live, "127.0.0.1", 0)
         server.start()
-        server.itself = server
+        workers = list(server._workers)
         server.stop()
-        del server
+        workers.append(workers)
+        del server, workers
         gc.collect()
     assert live.answer(query("2.0.0.127.bl.vedette.test")) is not None
