@@ -68,7 +68,8 @@ class Publisher:
             gone = self._declared - {entry.place for entry in declared}
             self._declared = {entry.place for entry in declared}
             operator = [listing.entry() for listing in self._store.active(Layer.OPERATOR)]
-            released = [listing for listing in self._store.active(Layer.BOT) if self._is_released(listing)]
+            bots = self._store.active(Layer.BOT) if self._held else ()  # there may be millions
+            released = [listing for listing in bots if self._is_released(listing)]
             self._held.difference_update(listing.prefix for listing in released)
             gone.update(place_of(layer, parse_network(prefix)) for prefix, layer in self._store.lately_ended())
             listed = operator + [listing.entry() for listing in released if self._is_published(listing)]

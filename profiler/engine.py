@@ -51,9 +51,10 @@ class Profiles:
         """
         table = self.tables[OWN if own else FOREIGN]
         data = np.ascontiguousarray(rows).view(np.uint8)
-        times = np.maximum(np.maximum.accumulate(rows["time"]), not_before if now is None else now)
-        if now is not None:
-            times[:] = now
+        if now is None:
+            times = np.maximum(np.maximum.accumulate(rows["time"]), not_before)
+        else:
+            times = np.full(len(rows), now, np.int64)
         slots, last = table.fold(data)
         for patience in reversed(range(JUDGED_RUNS)):
             moments = times[last]
