@@ -5,9 +5,10 @@ the configuration. It answers first and writes second: a verdict is of use withi
 is made again from the journal.
 """
 
+import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -43,6 +44,8 @@ class Publisher:
         self._declared: set[Place] = set()
         #: Prefixes of the bots that the brake holds.
         self._held: set[str] = set()
+        #: Why listings at these places are being taken off, whoever gets to it first.
+        self._reasons: dict[tuple[str, Layer], str] = {}
         self._lock = threading.Lock()
         self.changes: dict[tuple[str, str], int] = {}
 
@@ -82,7 +85,7 @@ class Publisher:
         for verdict in verdicts:
             listings, removals = changes_of(verdict)
             add += [self._braked(verdict, listing) for listing in listings if not self._is_never(listing.network)]
-            remove += removals
+            remove += map(self._with_reason, removals)
         try:
             self._publish(add, remove, verdicts[-1].time // MICROSECONDS)
         except StoreError as error:
@@ -90,12 +93,22 @@ class Publisher:
         for verdict in verdicts:
             self._count(verdict)
 
-    def end(self, network: IPNetwork, layers: Iterable[Layer], why: str, now: int) -> list[str]:
-        """End the listings of exactly this prefix in ``layers``; return the names of those that it left."""
+    @contextlib.contextmanager
+    def ending(self, network: IPNetwork, layers: Iterable[Layer], why: str, now: int) -> Iterator[list[str]]:
+        """End the listings of exactly this prefix in ``layers`` after the body; give the names of those it leaves.
+
+        A verdict that the body brings about may end them first, for the same reason then.
+        """
         wanted = set(layers)
         gone = [listing for listing in self._store.at(network) if listing.layer in wanted]
-        self._publish([], [Removal(listing.prefix, listing.layer, why) for listing in gone], now)
-        return [LAYER_NAMES[listing.layer] for listing in gone]
+        reasons = {(listing.prefix, listing.layer): why for listing in gone}
+        self._reasons.update(reasons)
+        try:
+            yield [LAYER_NAMES[listing.layer] for listing in gone]
+            self._publish([], [Removal(listing.prefix, listing.layer, why) for listing in gone], now)
+        finally:
+            for place in reasons:
+                self._reasons.pop(place, None)
 
     def expire(self, now: int) -> None:
         """End what was listed until a time that has come."""
@@ -125,6 +138,9 @@ class Publisher:
             return listing
         log.error("brake: %s is held: too many new bots in an hour (listing.brake_…)", listing.prefix)
         return msgspec.structs.replace(listing, held=True)
+
+    def _with_reason(self, removal: Removal) -> Removal:
+        return removal._replace(why=self._reasons.get((removal.prefix, removal.layer), removal.why))
 
     def _is_never(self, network: IPNetwork) -> bool:
         return any(other.version == network.version and other.overlaps(network) for other in self._never)

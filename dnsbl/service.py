@@ -270,9 +270,8 @@ class Service:
         return {"ip": str(key), "delisted": self._forgive(key, layers, f"delisted by {by}: {reason}"), "by": by}
 
     def _forgive(self, key: Key, layers: Sequence[Layer], why: str) -> list[str]:
-        pardoned = self.pardon(key)
-        left = self.publisher.end(network_of(key.unit()), layers, why, int(time.time()))
-        pardoned.result()
+        with self.publisher.ending(network_of(key.unit()), layers, why, int(time.time())) as left:
+            self.pardon(key).result()
         return left
 
     def pardon(self, key: Key) -> Future[Ack]:

@@ -188,7 +188,7 @@ class ListingStore:
             rows = self._rows(
                 "select prefix, layer from listings as gone where ended is not null and not exists (select 1 from "
                 "listings where prefix = gone.prefix and layer = gone.layer and ended is null) "
-                "order by ended desc limit ?",
+                "order by ended desc, rowid desc limit ?",
                 (limit,),
             )
         return [(row["prefix"], Layer(row["layer"])) for row in rows]
@@ -197,7 +197,7 @@ class ListingStore:
         """Return the ended listings of exactly this address, newest first."""
         with self._lock:
             rows = self._rows(
-                "select * from listings where prefix = ? and ended is not null order by ended desc limit ?",
+                "select * from listings where prefix = ? and ended is not null order by ended desc, rowid desc limit ?",
                 (str(network_of(key)), limit),
             )
         return [_listing(row) for row in rows]

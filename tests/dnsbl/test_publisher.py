@@ -12,10 +12,10 @@ from dnsbl.publisher import Publisher
 from dnsbl.registry import Network
 from dnsbl.service import zones_of
 from dnsbl.zone.live import LiveZones
-from profiler.address import parse_network
+from profiler.address import parse, parse_network
 from profiler.classify.evidence import Class
 from profiler.database import FILE_NAME
-from profiler.errors import SinkError
+from profiler.errors import JournalError, SinkError
 from tests.dnsbl.asking import listed
 from tests.dnsbl.listing.test_policy import NOW, verdict
 
@@ -128,9 +128,34 @@ def test_a_listing_by_hand_stands_beside_verdicts_and_ends_alone(house) -> None:
     house.by_hand(f"{IP}/32")
     house.judged(Class.BOT)
     assert sorted(listed(house.live, IP)["bl"]) == ["127.0.0.2", "127.0.0.4"]
-    assert house.publisher.end(parse_network(f"{IP}/32"), [Layer.OPERATOR], "enough", NOW) == ["operator"]
+    with house.publisher.ending(parse_network(f"{IP}/32"), [Layer.OPERATOR], "enough", NOW) as left:
+        assert left == ["operator"]
     assert listed(house.live, IP) == BOT
-    assert house.publisher.end(parse_network(f"{IP}/32"), [Layer.OPERATOR], "enough", NOW) == []
+    with house.publisher.ending(parse_network(f"{IP}/32"), [Layer.OPERATOR], "enough", NOW) as left:
+        assert left == []
+
+
+@pytest.mark.parametrize("first", ["verdict", "hand"])
+def test_whoever_ends_it_first_the_history_says_why_it_was_asked_for(house, first) -> None:
+    house.judged(Class.BOT)
+    with house.publisher.ending(parse_network(f"{IP}/32"), [Layer.BOT], "cleaned", NOW) as left:
+        if first == "verdict":
+            house.judged(Class(0), was=Class.BOT)
+    house.judged(Class(0), was=Class.BOT)
+    assert left == ["bot"]
+    assert [one.ended_why for one in house.store.history(parse(IP))] == ["cleaned"]
+    house.judged(Class.BOT)
+    house.judged(Class(0), was=Class.BOT)
+    assert house.store.history(parse(IP))[0].ended_why == "no longer judged bot"
+
+
+def test_what_could_not_be_forgiven_stays_listed(house) -> None:
+    house.judged(Class.BOT)
+    network = parse_network(f"{IP}/32")
+    with pytest.raises(JournalError), house.publisher.ending(network, [Layer.BOT], "cleaned", NOW):
+        raise JournalError("the disk is full")
+    assert listed(house.live, IP) == BOT
+    assert house.layers() == [Layer.BOT]
 
 
 def test_what_is_listed_for_a_time_ends(house) -> None:
