@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "isp": "Add, list and remove ISPs, and replace their tokens.",
     "network": "Declare what networks are used for.",
     "listing": "List addresses by hand, and see what is listed.",
-    "zone": "See and check the zone files.",
+    "zone": "See, check and compare the zones.",
     "export": "Write a zone as a file for other programs.",
     "operator": "Make the operator's token.",
     "profile": "Write the profiles out.",

@@ -5,7 +5,7 @@ import msgspec
 
 from dnsbl.cli.options import JSON, with_config, with_output
 from dnsbl.cli.output import echo_json
-from dnsbl.cli.zone import load
+from dnsbl.cli.published import load
 from dnsbl.config import Config
 
 

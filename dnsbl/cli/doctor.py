@@ -16,7 +16,7 @@ import profiler
 from dnsbl.cli.client import Api, UnreachableError, url_of
 from dnsbl.cli.options import JSON, with_config, with_output
 from dnsbl.cli.output import echo_json
-from dnsbl.cli.zone import load
+from dnsbl.cli.published import load
 from dnsbl.config import Config
 from dnsbl.errors import DnsblError
 from dnsbl.registry import Registry

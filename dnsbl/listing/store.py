@@ -46,6 +46,8 @@ select substr(prefix, 1, instr(prefix, '/') - 1), cast(substr(prefix, instr(pref
 from listings where ended is null and not held and layer = ? and (instr(prefix, ':') = 0) = ?
 """
 
+_PUBLISHED_AT = f"{_PUBLISHED.replace('ended is null', '(ended is null or ended > ?)')} and since <= ?"
+
 
 class Listing(msgspec.Struct, frozen=True):
     """One row: times in seconds since 1970, ``ended`` None while it is listed, ``held`` by the brake."""
@@ -143,9 +145,12 @@ class ListingStore:
             rows = self._rows(f"select * from listings where {condition}")
         yield from map(_listing, rows)
 
-    def rows(self, layer: Layer, is_v4: bool) -> Iterator[list[tuple[str, int, str, int, int, int]]]:
+    def rows(
+        self, layer: Layer, is_v4: bool, at: int | None = None
+    ) -> Iterator[list[tuple[str, int, str, int, int, int]]]:
         """Yield what is published of a layer and family in blocks: address, length, reason, since, expires, trust.
 
+        ``at`` takes the listings of an earlier time (seconds since 1970), with the words that they had last.
         Without an object a listing, for exports of millions. The store is locked until the last block is taken.
 
         Raises:
@@ -153,7 +158,10 @@ class ListingStore:
         """
         with self._lock:
             try:
-                cursor = self._connection.execute(_PUBLISHED, (int(layer), is_v4))
+                if at is None:
+                    cursor = self._connection.execute(_PUBLISHED, (int(layer), is_v4))
+                else:
+                    cursor = self._connection.execute(_PUBLISHED_AT, (at, int(layer), is_v4, at))
             except sqlite3.OperationalError as error:
                 raise StoreError(
                     f"listings cannot be read: {error}: start `vedette up` with this data directory once"

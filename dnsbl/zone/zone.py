@@ -169,7 +169,7 @@ def load_zones(directory: Path, origin: str, public_url: str) -> tuple[Zone, ...
         )
     zones: dict[str, tuple[Zone, Path]] = {}
     for path in sorted(directory.glob("*.toml")):
-        zone = _zone(path, _read(path), origin, public_url)
+        zone = read_zone(path, origin, public_url)
         if zone.origin in zones:
             other = zones[zone.origin][1].name
             raise ZoneError(f"{path}: name: {zone.origin} is already the zone of {other}: give it another name")
@@ -177,6 +177,11 @@ def load_zones(directory: Path, origin: str, public_url: str) -> tuple[Zone, ...
     if not zones:
         raise ZoneError(f"{directory}: no zone file (*.toml) in it: add one, or leave `zones` empty")
     return tuple(zone for zone, _ in zones.values())
+
+
+def read_zone(path: Path, origin: str, public_url: str) -> Zone:
+    """Return the zone of one file, with the arguments and errors of :func:`load_zones`."""
+    return _zone(path, _read(path), origin, public_url)
 
 
 def _read(path: Path) -> _ZoneFile:

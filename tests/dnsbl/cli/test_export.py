@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsbl.cli.export import LINES_OF_A_BLOCK
+from dnsbl.cli.published import LINES_OF_A_BLOCK
 from dnsbl.cli.replace import replace_file
 from dnsbl.config import load
 from dnsbl.listing.codes import Layer
