@@ -205,7 +205,8 @@ class ListingStore:
         """Return the ended listings of exactly this address, newest first."""
         with self._lock:
             rows = self._rows(
-                "select * from listings where prefix = ? and ended is not null order by ended desc, rowid desc limit ?",
+                "select * from listings where prefix = ? and ended is not null "
+                "order by ended desc, rowid desc limit ?",
                 (str(network_of(key)), limit),
             )
         return [_listing(row) for row in rows]

@@ -65,9 +65,7 @@ def _problem(path: Path, message: str) -> Problem:
     if unknown := _UNKNOWN.search(reason):
         below = _PATH.search(reason)
         key = f"{below[1]}.{unknown[1]}" if below else unknown[1]
-    elif named := _PATH.search(reason):
-        key = named[1]
-    elif named := _KEY.match(reason):
+    elif (named := _PATH.search(reason)) or (named := _KEY.match(reason)):
         key = named[1]
     return Problem(str(path), _line_of(path, key), key, reason)
 

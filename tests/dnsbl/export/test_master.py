@@ -6,7 +6,7 @@ import pytest
 from dnsbl.errors import ExportError
 from dnsbl.export.difference import Change, difference
 from dnsbl.export.master import read
-from tests.dnsbl.export.scenes import NOW, URL, ZONES, columns, entries
+from tests.dnsbl.export.scenes import URL, ZONES, columns, entries
 
 FILE = """\
 ; a comment
